@@ -1,0 +1,67 @@
+"""Image <-> network coordinates, both directions side by side."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+from fastyolo.errors import OptionError
+
+ResizeMode = Literal["stretch", "letterbox"]
+RESIZE_MODES: tuple[ResizeMode, ...] = ("stretch", "letterbox")
+
+LETTERBOX_GREY = 128
+"""Pixel value of the letterbox bars (Darknet's 0.5 grey)."""
+
+
+class Placement(NamedTuple):
+    """Where the resized image lies inside the network input, in whole network pixels."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+
+class Affine(NamedTuple):
+    """Per-axis map ``image = network * scale + offset``, in pixels."""
+
+    scale_x: float
+    scale_y: float
+    offset_x: float
+    offset_y: float
+
+
+def check_resize(resize: str) -> ResizeMode:
+    """Return `resize` if it names a geometry, else raise `OptionError`."""
+    for mode in RESIZE_MODES:
+        if resize == mode:
+            return mode
+    raise OptionError(f"resize must be 'stretch' or 'letterbox', got {resize!r}")
+
+
+def place(image_size: tuple[int, int], input_size: tuple[int, int], *, letterbox: bool) -> Placement:
+    """Place an image in the network input; sizes are (height, width).
+
+    Stretching fills the input. Letterboxing keeps the aspect ratio: the scaled size is rounded half up to whole
+    pixels (at least 1) and centred, the odd pixel of a bar going right or below.
+    """
+    image_height, image_width = image_size
+    input_height, input_width = input_size
+    if not letterbox:
+        return Placement(0, 0, input_width, input_height)
+    # Integers, so that the side which fills the input does so exactly, on every machine.
+    if input_width * image_height <= input_height * image_width:
+        width = input_width
+        height = max(1, (2 * image_height * input_width + image_width) // (2 * image_width))
+    else:
+        height = input_height
+        width = max(1, (2 * image_width * input_height + image_height) // (2 * image_height))
+    return Placement((input_width - width) // 2, (input_height - height) // 2, width, height)
+
+
+def network_to_image(image_size: tuple[int, int], input_size: tuple[int, int], *, letterbox: bool) -> Affine:
+    """Return the map from network pixels back to image pixels: the inverse of `place`. Sizes are (height, width)."""
+    placement = place(image_size, input_size, letterbox=letterbox)
+    scale_x = image_size[1] / placement.width
+    scale_y = image_size[0] / placement.height
+    return Affine(scale_x, scale_y, -placement.x * scale_x, -placement.y * scale_y)

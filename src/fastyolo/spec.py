@@ -1,0 +1,216 @@
+"""What network is this: input size, heads (stride, anchors, scale_x_y) and class names."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fastyolo.errors import SpecError
+from fastyolo.letterbox import RESIZE_MODES, ResizeMode
+
+COCO_NAMES: tuple[str, ...] = (
+    "person", "bicycle", "car", "motorbike", "aeroplane", "bus", "train", "truck", "boat", "traffic light",
+    "fire hydrant", "stop sign", "parking meter", "bench", "bird", "cat", "dog", "horse", "sheep", "cow",
+    "elephant", "bear", "zebra", "giraffe", "backpack", "umbrella", "handbag", "tie", "suitcase", "frisbee",
+    "skis", "snowboard", "sports ball", "kite", "baseball bat", "baseball glove", "skateboard", "surfboard",
+    "tennis racket", "bottle", "wine glass", "cup", "fork", "knife", "spoon", "bowl", "banana", "apple",
+    "sandwich", "orange", "broccoli", "carrot", "hot dog", "pizza", "donut", "cake", "chair", "sofa",
+    "pottedplant", "bed", "diningtable", "toilet", "tvmonitor", "laptop", "mouse", "remote", "keyboard",
+    "cell phone", "microwave", "oven", "toaster", "sink", "refrigerator", "book", "clock", "vase", "scissors",
+    "teddy bear", "hair drier", "toothbrush",
+)  # fmt: skip
+"""The 80 COCO classes in training order, spelled as Darknet spells them."""
+
+YOLOV4_TINY_ANCHORS: tuple[tuple[float, float], ...] = (
+    (10, 14), (23, 27), (37, 58), (81, 82), (135, 169), (344, 319),
+)  # fmt: skip
+"""(width, height) in network pixels, from the official yolov4-tiny.cfg."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeadSpec:
+    """One detection head.
+
+    Attributes:
+        stride: network pixels per grid cell.
+        anchors: (width, height) in network pixels, one pair per box of a cell.
+        scale_x_y: how far a centre may leave its cell (1.05 in YOLOv4-tiny).
+        new_coords: the network ends in logistic layers (Darknet's ``new_coords=1``), so nothing is passed through
+            a sigmoid or exp again.
+    """
+
+    stride: int
+    anchors: tuple[tuple[float, float], ...]
+    scale_x_y: float = 1.0
+    new_coords: bool = False
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.stride, int) or self.stride < 1:
+            raise SpecError(f"stride must be a whole number of at least 1, got {self.stride!r}")
+        try:
+            anchors = tuple((float(width), float(height)) for width, height in self.anchors)
+        except (TypeError, ValueError):
+            raise SpecError(f"anchors must be (width, height) pairs, got {self.anchors!r}") from None
+        if not anchors or not all(0 < side < 1e6 for pair in anchors for side in pair):
+            raise SpecError(f"anchors must be one or more pairs of positive pixel sizes, got {self.anchors!r}")
+        if not (math.isfinite(self.scale_x_y) and self.scale_x_y > 0):
+            raise SpecError(f"scale_x_y must be a positive number, got {self.scale_x_y!r}")
+        object.__setattr__(self, "anchors", anchors)
+        object.__setattr__(self, "scale_x_y", float(self.scale_x_y))
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """Everything decoding must know about a network. Immutable and hashable.
+
+    Attributes:
+        input_size: (height, width) of the network input in pixels.
+        heads: in the order of the .cfg (stride 32 first for YOLOv4-tiny); this order breaks ties between equal scores.
+        names: one class name per class.
+        resize: the geometry the network was calibrated for, "stretch" or "letterbox".
+    """
+
+    input_size: tuple[int, int]
+    heads: tuple[HeadSpec, ...]
+    names: tuple[str, ...]
+    resize: ResizeMode = "stretch"
+
+    def __post_init__(self) -> None:
+        try:
+            height, width = (int(side) for side in self.input_size)
+        except (TypeError, ValueError):
+            raise SpecError(f"input_size must be (height, width), got {self.input_size!r}") from None
+        if isinstance(self.names, str) or not all(isinstance(name, str) for name in self.names):
+            raise SpecError("names must be a sequence of strings, one per class")
+        object.__setattr__(self, "input_size", (height, width))
+        object.__setattr__(self, "heads", tuple(self.heads))
+        object.__setattr__(self, "names", tuple(self.names))
+        if not self.names:
+            raise SpecError("names must hold at least one class name, got none")
+        if not self.heads:
+            raise SpecError("a network needs at least one detection head, got none")
+        if self.resize not in RESIZE_MODES:
+            raise SpecError(f"resize must be 'stretch' or 'letterbox', got {self.resize!r}")
+        if not (0 < height <= 16384 and 0 < width <= 16384):
+            raise SpecError(f"input_size must be between 1 and 16384 pixels each way, got {height}x{width}")
+        for head in self.heads:
+            if height % head.stride or width % head.stride:
+                raise SpecError(
+                    f"input_size must be a multiple of every stride, got {height}x{width} with stride {head.stride}"
+                )
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.names)
+
+    @property
+    def head_shapes(self) -> tuple[tuple[int, int, int], ...]:
+        """(rows, columns, anchors * (5 + classes)) of each head, in spec order."""
+        height, width = self.input_size
+        return tuple(
+            (height // head.stride, width // head.stride, len(head.anchors) * (5 + self.num_classes))
+            for head in self.heads
+        )
+
+    @classmethod
+    def yolov4_tiny(
+        cls,
+        *,
+        names: Sequence[str] = COCO_NAMES,
+        anchors: Sequence[tuple[float, float]] = YOLOV4_TINY_ANCHORS,
+        input_size: tuple[int, int] = (416, 416),
+        resize: ResizeMode = "stretch",
+    ) -> ModelSpec:
+        """The YOLOv4-tiny of the official .cfg, with your own classes, six anchors and (height, width) if you give them.
+
+        Stride 32 takes anchors 3, 4, 5 and stride 16 takes 1, 2, 3: the official file's masks, which use anchor 3
+        twice and anchor 0 never.
+        """
+        if len(anchors) != 6:
+            raise SpecError(f"YOLOv4-tiny has 6 anchors, got {len(anchors)}")
+        heads = (HeadSpec(32, tuple(anchors[3:6]), 1.05), HeadSpec(16, tuple(anchors[1:4]), 1.05))
+        return cls(input_size, heads, tuple(names), resize)
+
+    @classmethod
+    def from_cfg(cls, path: str | os.PathLike[str], *, names: Sequence[str] | None = None) -> ModelSpec:
+        """Read a Darknet .cfg. Without `names` the classes are called "class 0", "class 1", ...: a .cfg names none."""
+        from fastyolo.darknet import read_cfg, spec_from_cfg
+
+        return spec_from_cfg(read_cfg(path), names)
+
+    @classmethod
+    def from_model(cls, path: str | os.PathLike[str]) -> ModelSpec:
+        """Read the metadata that ``fastyolo export`` embeds in a .tflite file."""
+        from fastyolo.metadata import read_metadata
+
+        return cls.from_dict(read_metadata(path))
+
+    @classmethod
+    def from_dict(cls, metadata: Mapping[str, Any]) -> ModelSpec:
+        """The inverse of `to_dict`; keys it does not know are ignored."""
+        try:
+            height, width = metadata["input_size"]
+            heads = tuple(
+                HeadSpec(
+                    int(head["stride"]),
+                    tuple((float(w), float(h)) for w, h in head["anchors"]),
+                    float(head.get("scale_x_y", 1.0)),
+                    bool(head.get("new_coords", False)),
+                )
+                for head in metadata["heads"]
+            )
+            return cls((int(height), int(width)), heads, tuple(metadata["names"]), metadata.get("resize", "stretch"))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            if isinstance(error, SpecError):
+                raise
+            raise SpecError(f"metadata does not describe a network: {type(error).__name__}: {error}") from None
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-ready description, as embedded in exported models."""
+        return {
+            "input_size": list(self.input_size),
+            "resize": self.resize,
+            "names": list(self.names),
+            "heads": [
+                {
+                    "stride": head.stride,
+                    "anchors": [list(pair) for pair in head.anchors],
+                    "scale_x_y": head.scale_x_y,
+                    "new_coords": head.new_coords,
+                }
+                for head in self.heads
+            ],
+        }
+
+
+def read_names(path: str | os.PathLike[str]) -> tuple[str, ...]:
+    """Read a Darknet .names file: one class name per line, trailing blank lines ignored."""
+    try:
+        with open(path, encoding="utf-8-sig") as file:
+            lines = [line.strip() for line in file.read().rstrip().splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise SpecError(f"cannot read class names from {os.fspath(path)}: {reason}") from None
+    if not lines or not all(lines):
+        raise SpecError(f"{os.fspath(path)} must hold one class name per line, got an empty line or file")
+    return tuple(lines)
+
+
+def fitting_spec(shapes: Iterable[Sequence[int]]) -> str | None:
+    """The `ModelSpec` call that would fit two heads of these (rows, columns, channels), for error messages."""
+    heads = sorted((tuple(shape) for shape in shapes), reverse=True)
+    if len(heads) != 2 or any(len(shape) != 3 or min(shape) < 1 for shape in heads):
+        return None
+    fine, coarse = heads
+    classes, rest = divmod(coarse[2], 3)
+    if fine != (coarse[0] * 2, coarse[1] * 2, coarse[2]) or rest or classes <= 5:
+        return None
+    arguments = []
+    if classes - 5 != len(COCO_NAMES):
+        arguments.append(f"names=[... your {classes - 5} class names]")
+    if coarse[:2] != (13, 13):
+        arguments.append(f"input_size=({coarse[0] * 32}, {coarse[1] * 32})")
+    return f"ModelSpec.yolov4_tiny({', '.join(arguments)})"
