@@ -1,0 +1,24 @@
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+class Resizer:
+    def __init__(
+        self,
+        source_height: int,
+        source_width: int,
+        x: int,
+        y: int,
+        columns: npt.NDArray[np.int32],
+        rows: npt.NDArray[np.int32],
+        buffers: npt.NDArray[np.int32],
+        multiplier: float,
+        offset: float,
+        lowest: int,
+        highest: int,
+        padding: int,
+    ) -> None: ...
+    def to_float32(self, image: npt.NDArray[np.uint8], out: npt.NDArray[Any]) -> None: ...
+    def to_int8(self, image: npt.NDArray[np.uint8], out: npt.NDArray[Any]) -> None: ...
+    def to_uint8(self, image: npt.NDArray[np.uint8], out: npt.NDArray[Any]) -> None: ...

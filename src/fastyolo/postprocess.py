@@ -1,0 +1,388 @@
+"""Heads -> arrays: `decode_nms` and the reusable `Decoder`.
+
+The formulas are Darknet's (AlexeyAB/darknet, ``yolo_layer.c`` and ``box.c``). A head is a tensor
+(rows, columns, anchors * (5 + classes)); with the terms ``tx ty tw th objectness class[0] class[1] ...`` of one anchor
+and s = scale_x_y::
+
+    centre_x = (sigmoid(tx) * s - (s - 1) / 2 + column) * stride      width  = exp(tw) * anchor_width
+    centre_y = (sigmoid(ty) * s - (s - 1) / 2 + row) * stride         height = exp(th) * anchor_height
+    score[c] = sigmoid(objectness) * sigmoid(class[c])
+
+With ``new_coords`` the network has already applied the sigmoids: terms are used as they are (limited to 0..1) and
+``width = (2 * tw) ** 2 * anchor_width``.
+"""
+
+from __future__ import annotations
+
+import operator
+import threading
+from collections.abc import Iterable, Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from fastyolo import _postprocess
+from fastyolo.errors import DecoderBusyError, HeadError, OptionError
+from fastyolo.letterbox import Affine, network_to_image
+from fastyolo.spec import ModelSpec, fitting_spec
+
+NmsKind = Literal["iou", "diou"]
+NMS_KINDS: tuple[NmsKind, ...] = ("iou", "diou")
+HeadArray = npt.NDArray[np.float32] | npt.NDArray[np.int8] | npt.NDArray[np.uint8]
+Quantization = Sequence[tuple[float, int] | None]
+"""(scale, zero_point) of each head, ``real = scale * (q - zero_point)``; None for a float32 head."""
+
+DEFAULT_SCORE_THRESHOLD = 0.25
+DEFAULT_IOU_THRESHOLD = 0.45
+DEFAULT_MAX_DETECTIONS = 300
+
+_BYTE_RANGES = {"|i1": (-128, 127), "|u1": (0, 255)}
+_FLOAT32 = np.dtype(np.float32).str
+
+
+class DecodeResult(NamedTuple):
+    """Best first: `xyxy` float32 (N, 4), `confidence` float32 (N,), `class_id` int32 (N,)."""
+
+    xyxy: npt.NDArray[np.float32]
+    confidence: npt.NDArray[np.float32]
+    class_id: npt.NDArray[np.int32]
+
+
+class Decoder:
+    """Decoding and NMS for one network, with all memory allocated once.
+
+    Args:
+        spec: the network.
+        quantization: (scale, zero_point) per head, in the order the heads will be passed; None for float32 heads.
+        score_threshold: keep scores of at least this, 0 to 1.
+        iou_threshold: suppress a box whose overlap with a better one is above this, 0 to 1.
+        max_detections: keep at most this many, the best ones.
+        nms: "iou", or "diou" for what Darknet's ``nms_kind=greedynms`` computes: IoU - (d2 / c2) ** 0.6, with d the
+            distance of the centres and c the diagonal of the enclosing box, in image pixels.
+        class_agnostic: let boxes of different classes suppress each other.
+        multi_label: report every class of a box that passes, not only its best one. For evaluation.
+        classes: report only these class ids.
+        letterbox: the image was letterboxed into the network input, not stretched.
+        clip: limit boxes to the image, after NMS.
+
+    Raises:
+        OptionError: an option is outside its domain.
+        HeadError: `quantization` cannot belong to this network.
+
+    One decoder serves one thread at a time; a second one that enters gets `DecoderBusyError`.
+    """
+
+    def __init__(
+        self,
+        spec: ModelSpec,
+        *,
+        quantization: Quantization | None = None,
+        score_threshold: float = DEFAULT_SCORE_THRESHOLD,
+        iou_threshold: float = DEFAULT_IOU_THRESHOLD,
+        max_detections: int = DEFAULT_MAX_DETECTIONS,
+        nms: NmsKind = "iou",
+        class_agnostic: bool = False,
+        multi_label: bool = False,
+        classes: Iterable[int] | None = None,
+        letterbox: bool = False,
+        clip: bool = False,
+    ) -> None:
+        if nms not in NMS_KINDS:
+            raise OptionError(f"nms must be 'iou' or 'diou', got {nms!r}")
+        score_threshold = _fraction("score_threshold", score_threshold)
+        iou_threshold = _fraction("iou_threshold", iou_threshold)
+        max_detections = _whole_number("max_detections", max_detections)
+        self.spec = spec
+        self.quantization = _check_quantization(quantization, spec)
+        self.letterbox = letterbox
+        self.clip = clip
+        self._lock = threading.Lock()
+        self._heads = _build_heads(spec, score_threshold)
+        self._tables: list[tuple[float, int, str] | None] = [None] * len(self._heads)
+        num_boxes = sum(head.rows * head.columns * head.num_anchors for head in self._heads)
+        if num_boxes * spec.num_classes >= 2**32:
+            raise OptionError(f"boxes x classes must stay below 2**32, got {num_boxes} x {spec.num_classes}")
+        # Room for the worst case; the system backs it with memory only when it is touched.
+        num_candidates = num_boxes * (spec.num_classes if multi_label else 1)
+        num_kept = min(max_detections, num_candidates)
+        self._xyxy = np.empty((num_kept, 4), np.float32)
+        self._confidence = np.empty(num_kept, np.float32)
+        self._class_id = np.empty(num_kept, np.int32)
+        self._workspace = _postprocess.Workspace(
+            score_threshold,
+            iou_threshold,
+            nms == "diou",
+            class_agnostic,
+            multi_label,
+            np.empty((num_boxes, 4), np.float32),
+            np.empty(num_candidates, np.uint64),
+            _class_mask(classes, spec.num_classes),
+            np.empty(spec.num_classes, np.int32),
+            np.empty(num_kept, np.int32),
+            self._xyxy,
+            self._confidence,
+            self._class_id,
+        )
+
+    def __call__(self, heads: Sequence[HeadArray], image_size: tuple[int, int] | None = None) -> DecodeResult:
+        """Decode one frame.
+
+        Args:
+            heads: float32, int8 or uint8 arrays (rows, columns, anchors * (5 + classes)), with or without a batch axis
+                of 1, in any order: they are told apart by shape. Heads of equal shape are taken in spec order.
+            image_size: (height, width) of the image the boxes shall be in; None gives network pixels.
+
+        Returns:
+            Fresh arrays, best first; ties keep the order of `spec`'s heads, then cells by row, anchors, classes.
+
+        Raises:
+            HeadError: the heads do not fit the spec, or lack their quantisation.
+            DecoderBusyError: another thread is using this decoder.
+        """
+        affine = self._affine(image_size)
+        if not self._lock.acquire(blocking=False):
+            raise DecoderBusyError("this Decoder is in use in another thread; give each thread its own")
+        try:
+            order = self._match(heads)
+            self._workspace.begin(*affine)
+            for index, position in enumerate(order):
+                self._scan(index, heads[position], position)
+            kept = self._workspace.select()
+            result = DecodeResult(
+                self._xyxy[:kept].copy(), self._confidence[:kept].copy(), self._class_id[:kept].copy()
+            )
+        finally:
+            self._lock.release()
+        if self.clip:
+            height, width = image_size or self.spec.input_size
+            np.clip(result.xyxy, 0, np.array((width, height, width, height), np.float32), out=result.xyxy)
+        return result
+
+    def _affine(self, image_size: tuple[int, int] | None) -> Affine:
+        if image_size is None:
+            if self.letterbox:
+                raise OptionError("letterbox=True needs image_size=(height, width) to undo the bars, got None")
+            return Affine(1.0, 1.0, 0.0, 0.0)
+        try:
+            height, width = (operator.index(side) for side in image_size)
+        except (TypeError, ValueError):
+            raise OptionError(f"image_size must be (height, width) in whole pixels, got {image_size!r}") from None
+        if height < 1 or width < 1:
+            raise OptionError(f"image_size must be at least 1x1, got height {height}, width {width}")
+        return network_to_image((height, width), self.spec.input_size, letterbox=self.letterbox)
+
+    def _match(self, heads: Sequence[HeadArray]) -> list[int]:
+        """For every head of the spec, the position of its array in `heads`."""
+        if isinstance(heads, np.ndarray) or not isinstance(heads, Sequence):
+            raise HeadError(f"heads must be a list of arrays, one per detection head, got {type(heads).__name__}")
+        shapes = [_cell_shape(position, head) for position, head in enumerate(heads)]
+        free = list(range(len(shapes)))
+        order = []
+        for expected in self.spec.head_shapes:
+            position = next((position for position in free if shapes[position] == expected), None)
+            if position is None or len(shapes) != len(self._heads):
+                raise HeadError(_mismatch(self.spec, shapes))
+            free.remove(position)
+            order.append(position)
+        return order
+
+    def _scan(self, index: int, array: HeadArray, position: int) -> None:
+        head = self._heads[index]
+        if not array.flags.c_contiguous or not array.flags.aligned:
+            array = np.require(array, requirements=("C", "A"))
+        cells = array.reshape(head.rows * head.columns, head.num_anchors * head.num_terms)
+        kind = array.dtype.str
+        if kind == _FLOAT32:
+            self._workspace.scan_float32(head, cells)
+            return
+        quantization = self.quantization[position] if self.quantization else None
+        if quantization is None:
+            raise HeadError(
+                f"head {position} is {array.dtype}: pass quantization=[(scale, zero_point), ...], one pair per head"
+            )
+        self._load_tables(index, position, *quantization, kind)
+        (self._workspace.scan_int8 if kind == "|i1" else self._workspace.scan_uint8)(head, cells)
+
+    def _load_tables(self, index: int, position: int, scale: float, zero_point: int, kind: str) -> None:
+        tables = (scale, zero_point, kind)
+        if self._tables[index] == tables:
+            return
+        lowest, highest = _BYTE_RANGES[kind]
+        if not lowest <= zero_point <= highest:
+            raise HeadError(
+                f"quantization[{position}]: zero_point must be in {lowest}..{highest} for {np.dtype(kind)}, "
+                f"got {zero_point}"
+            )
+        self._heads[index].set_quantization(scale, zero_point, lowest)
+        self._tables[index] = tables
+
+
+def decode_nms(
+    heads: Sequence[HeadArray],
+    *,
+    spec: ModelSpec | None = None,
+    quantization: Quantization | None = None,
+    score_threshold: float = DEFAULT_SCORE_THRESHOLD,
+    iou_threshold: float = DEFAULT_IOU_THRESHOLD,
+    max_detections: int = DEFAULT_MAX_DETECTIONS,
+    nms: NmsKind = "iou",
+    class_agnostic: bool = False,
+    multi_label: bool = False,
+    classes: Iterable[int] | None = None,
+    image_size: tuple[int, int] | None = None,
+    letterbox: bool = False,
+    clip: bool = False,
+) -> DecodeResult:
+    """Decode the raw outputs of a YOLO network and suppress overlapping boxes.
+
+    `spec` defaults to the COCO YOLOv4-tiny at 416x416; every other argument is `Decoder`'s, and so are the errors.
+    Safe to call from many threads at once: each keeps a decoder of its own, rebuilt when an argument changes.
+
+    Returns:
+        `DecodeResult`: xyxy float32 (N, 4), confidence float32 (N,), class_id int32 (N,); best first, fresh arrays.
+    """
+    if quantization is not None:
+        quantization = tuple(None if pair is None else tuple(pair) for pair in quantization)  # type: ignore[misc]
+    if classes is not None:
+        classes = tuple(classes)
+    key = (
+        spec, quantization, score_threshold, iou_threshold, max_detections, nms, class_agnostic, multi_label, classes,
+        letterbox, clip,
+    )  # fmt: skip
+    if getattr(_latest, "key", None) != key:
+        _latest.key = None
+        _latest.decoder = Decoder(
+            spec if spec is not None else ModelSpec.yolov4_tiny(),
+            quantization=quantization,
+            score_threshold=score_threshold,
+            iou_threshold=iou_threshold,
+            max_detections=max_detections,
+            nms=nms,
+            class_agnostic=class_agnostic,
+            multi_label=multi_label,
+            classes=classes,
+            letterbox=letterbox,
+            clip=clip,
+        )
+        _latest.key = key
+    decoder: Decoder = _latest.decoder
+    return decoder(heads, image_size)
+
+
+_latest = threading.local()
+
+
+def _build_heads(spec: ModelSpec, score_threshold: float) -> list[_postprocess.Head]:
+    heads = []
+    first_box = 0
+    for head, (rows, columns, _) in zip(spec.heads, spec.head_shapes, strict=True):
+        heads.append(
+            _postprocess.Head(
+                first_box,
+                rows,
+                columns,
+                spec.num_classes,
+                np.array(head.anchors, np.float32),
+                head.stride,
+                head.scale_x_y,
+                head.new_coords,
+                score_threshold,
+            )
+        )
+        first_box += rows * columns * len(head.anchors)
+    return heads
+
+
+def _fraction(name: str, value: float) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise OptionError(f"{name} must be a number between 0 and 1, got {value!r}") from None
+    if not 0 <= number <= 1:
+        raise OptionError(f"{name} must be between 0 and 1, got {value!r}")
+    return number
+
+
+def _whole_number(name: str, value: int) -> int:
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise OptionError(f"{name} must be a whole number, got {value!r}") from None
+    if not 1 <= number < 2**31:
+        raise OptionError(f"{name} must be at least 1, got {value!r}")
+    return number
+
+
+def _class_mask(classes: Iterable[int] | None, num_classes: int) -> npt.NDArray[np.uint8]:
+    if classes is None:
+        return np.ones(num_classes, np.uint8)
+    mask = np.zeros(num_classes, np.uint8)
+    for class_id in classes:
+        try:
+            row = operator.index(class_id)
+        except TypeError:
+            raise OptionError(f"classes must be class ids, got {class_id!r}") from None
+        if not 0 <= row < num_classes:
+            raise OptionError(f"classes must be ids between 0 and {num_classes - 1}, got {row}")
+        mask[row] = 1
+    return mask
+
+
+def _check_quantization(
+    quantization: Quantization | None, spec: ModelSpec
+) -> tuple[tuple[float, int] | None, ...] | None:
+    if quantization is None:
+        return None
+    if len(quantization) != len(spec.heads):
+        raise HeadError(
+            f"quantization must hold one (scale, zero_point) per head, expected {len(spec.heads)}, "
+            f"got {len(quantization)}"
+        )
+    return tuple(_check_pair(position, pair) for position, pair in enumerate(quantization))
+
+
+def _check_pair(position: int, pair: tuple[float, int] | None) -> tuple[float, int] | None:
+    if pair is None:
+        return None
+    try:
+        scale, zero_point = float(pair[0]), operator.index(pair[1])
+        if len(pair) != 2:
+            raise TypeError
+    except (TypeError, ValueError, IndexError):
+        raise HeadError(f"quantization[{position}] must be (scale, whole zero_point), got {pair!r}") from None
+    # TFLite reports (0.0, 0) for a tensor that is not quantised.
+    if scale == 0 and zero_point == 0:
+        return None
+    if not (scale > 0 and np.isfinite(np.float32(scale))) or not np.float32(scale) > 0:
+        raise HeadError(f"quantization[{position}]: scale must be a positive number, got {scale!r}")
+    return scale, zero_point
+
+
+def _cell_shape(position: int, head: HeadArray) -> tuple[int, ...]:
+    """The shape of one head without its batch axis."""
+    if not isinstance(head, np.ndarray):
+        raise HeadError(f"head {position} must be a NumPy array, got {type(head).__name__}; pass np.asarray(head)")
+    kind = head.dtype.str
+    if kind != _FLOAT32 and kind not in _BYTE_RANGES:
+        raise HeadError(
+            f"head {position} must be float32, int8 or uint8, got {head.dtype}; pass head.astype(np.float32)"
+        )
+    shape = head.shape
+    if len(shape) == 4 and shape[0] != 1:
+        raise HeadError(f"head {position} must hold one image, got a batch of {shape[0]}; pass head[i] for each")
+    return shape[1:] if len(shape) == 4 else shape
+
+
+def _mismatch(spec: ModelSpec, shapes: Sequence[tuple[int, ...]]) -> str:
+    """The one line that says which heads were expected and which came."""
+    expected = spec.head_shapes
+    message = f"heads must have shapes {_list(expected)} for this spec (batch axis optional), got {_list(shapes)}"
+    if sorted(shapes) == sorted((channels, rows, columns) for rows, columns, channels in expected):
+        return f"{message}; these are channels-first: pass head.transpose(1, 2, 0) of each"
+    suggestion = fitting_spec(shapes)
+    return f"{message}; {suggestion} would fit" if suggestion else message
+
+
+def _list(shapes: Iterable[tuple[int, ...]]) -> str:
+    return " and ".join(str(shape) for shape in shapes) or "no arrays"
