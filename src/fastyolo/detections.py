@@ -88,7 +88,7 @@ class Detections:
             # An empty list would become a float array, which cannot index.
             rows = index if isinstance(index, slice) or len(index) else slice(0)
         else:
-            row = operator.index(index)  # type: ignore[arg-type]
+            row = operator.index(index)
             if not -len(self) <= row < len(self):
                 raise IndexError(f"detection {row} of {len(self)}")
             rows = [row]
@@ -135,7 +135,7 @@ class Detections:
         return to_coco(self, image_id, category_ids)
 
     def to_supervision(self) -> Any:
-        """A `supervision.Detections` of the same boxes. Needs the supervision package, which fastyolo does not install."""
+        """A `supervision.Detections` of the same boxes. Needs the supervision package."""
         from fastyolo.results import to_supervision
 
         return to_supervision(self)

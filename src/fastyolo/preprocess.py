@@ -83,9 +83,7 @@ class Preprocessor:
         return out
 
     def _plan(self, height: int, width: int) -> _preprocess.Resizer:
-        x, y, place_width, place_height = place(
-            (height, width), self.input_size, letterbox=self.resize == "letterbox"
-        )
+        x, y, place_width, place_height = place((height, width), self.input_size, letterbox=self.resize == "letterbox")
         return _preprocess.Resizer(
             height,
             width,

@@ -124,7 +124,7 @@ class ModelSpec:
         input_size: tuple[int, int] = (416, 416),
         resize: ResizeMode = "stretch",
     ) -> ModelSpec:
-        """The YOLOv4-tiny of the official .cfg, with your own classes, six anchors and (height, width) if you give them.
+        """The YOLOv4-tiny of the official .cfg, with your own classes, anchors and (height, width) if you give them.
 
         Stride 32 takes anchors 3, 4, 5 and stride 16 takes 1, 2, 3: the official file's masks, which use anchor 3
         twice and anchor 0 never.

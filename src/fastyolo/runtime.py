@@ -1,0 +1,266 @@
+"""Which TFLite runtime and delegate, which tensors. The only place that imports a TFLite runtime."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module, metadata
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from fastyolo.errors import FastYoloError, ModelError, OptionError, RuntimeUnavailableError
+
+RuntimeName = Literal["litert", "tflite-runtime", "tensorflow"]
+Tensor = npt.NDArray[Any]
+
+MAX_THREADS = 256
+
+
+class _Package(NamedTuple):
+    module: str
+    distributions: tuple[str, ...]
+
+
+_PACKAGES: dict[RuntimeName, _Package] = {
+    "litert": _Package("ai_edge_litert.interpreter", ("ai-edge-litert", "ai-edge-litert-nightly")),
+    "tflite-runtime": _Package("tflite_runtime.interpreter", ("tflite-runtime", "tflite-runtime-nightly")),
+    "tensorflow": _Package("tensorflow.lite", ("tensorflow", "tensorflow-cpu")),
+}
+RUNTIMES: tuple[RuntimeName, ...] = tuple(_PACKAGES)
+
+
+@dataclass(frozen=True, slots=True)
+class TensorInfo:
+    """One input or output of a model. `quantization` is (scale, zero_point), None for a float tensor."""
+
+    index: int
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    quantization: tuple[float, int] | None
+
+
+class Delegate(NamedTuple):
+    """An external delegate: a shared library that takes over operators, and its options."""
+
+    library: str
+    options: dict[str, str]
+
+
+class Session:
+    """A model ready to run: one image input, and its outputs.
+
+    `input_view` and `output_view` give live views of the interpreter's memory. Drop them before `invoke`, which
+    refuses to run while one is alive.
+    """
+
+    def __init__(self, interpreter: Any, runtime: RuntimeName, version: str, device: str, threads: int) -> None:
+        self.runtime = runtime
+        self.version = version
+        self.device = device
+        self.threads = threads
+        self._interpreter = interpreter
+        inputs = [_tensor_info(details) for details in interpreter.get_input_details()]
+        self.outputs = tuple(_tensor_info(details) for details in interpreter.get_output_details())
+        if len(inputs) != 1:
+            names = ", ".join(tensor.name for tensor in inputs)
+            raise ModelError(f"the model must have one input, an image, got {len(inputs)}: {names}")
+        self.input = inputs[0]
+        shape = self.input.shape
+        if len(shape) != 4 or shape[0] != 1 or shape[3] != 3 or min(shape) < 1:
+            raise ModelError(f"the model's input must have shape (1, height, width, 3), got {shape}")
+        if self.input.dtype.name not in ("int8", "uint8", "float32"):
+            raise ModelError(f"the model's input must be int8, uint8 or float32, got {self.input.dtype}")
+
+    @property
+    def input_size(self) -> tuple[int, int]:
+        """(height, width) in pixels."""
+        return self.input.shape[1], self.input.shape[2]
+
+    def input_view(self) -> Tensor:
+        view: Tensor = self._interpreter.tensor(self.input.index)()
+        return view
+
+    def output_view(self, tensor: TensorInfo) -> Tensor:
+        view: Tensor = self._interpreter.tensor(tensor.index)()
+        return view
+
+    def invoke(self) -> None:
+        """Run the network once."""
+        try:
+            self._interpreter.invoke()
+        except (RuntimeError, ValueError) as error:
+            raise ModelError(f"{self.runtime} could not run the model: {_one_line(error)}") from error
+
+
+def open_session(
+    model: str | os.PathLike[str], *, runtime: str = "auto", device: str = "cpu", threads: int | None = None
+) -> Session:
+    """Load a .tflite file into the first runtime that really builds an interpreter for it.
+
+    Args:
+        model: path of the .tflite file.
+        runtime: "auto", or one of `RUNTIMES` to accept no other.
+        device: "cpu", or an external delegate as ``LIB.so[,key=value...]``.
+        threads: CPU threads; None takes every core this process may use.
+
+    Raises:
+        ModelError: the file is no usable model, or needs a delegate that was not given.
+        RuntimeUnavailableError: no runtime, or the delegate cannot be loaded.
+        OptionError: an argument outside its domain.
+    """
+    if runtime != "auto" and runtime not in _PACKAGES:
+        raise OptionError(f"runtime must be auto, {', '.join(RUNTIMES)}, got {runtime!r}")
+    delegate = parse_device(device)
+    threads = _check_threads(threads)
+    path = os.fspath(model)
+    _check_file(path)
+    problems: list[str] = []
+    names = _preferred(delegate) if runtime == "auto" else [name for name in RUNTIMES if name == runtime]
+    for name in names:
+        try:
+            module = _import(name)
+        except RuntimeUnavailableError as error:
+            problems.append(str(error))
+            continue
+        try:
+            interpreter = _build(module, path, delegate, threads)
+        except FastYoloError:
+            raise
+        except Exception as error:  # each runtime and delegate raises what it likes
+            reason = _one_line(error)
+            _raise_if_delegate_missing(path, device, reason)
+            problems.append(f"{name} failed: {reason}")
+            continue
+        return Session(interpreter, name, runtime_version(name), device, threads)
+    raise _explain(path, problems)
+
+
+def parse_device(device: str) -> Delegate | None:
+    """ "cpu" -> None; ``LIB.so[,key=value...]`` -> `Delegate`."""
+    library, *pairs = device.split(",")
+    if device == "cpu":
+        return None
+    if not re.search(r"\.so(\.\d+)*$", library):
+        raise OptionError(f"device must be 'cpu' or a delegate library LIB.so[,key=value...], got {device!r}")
+    options = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not key or not equals:
+            raise OptionError(f"delegate options must be key=value, got {pair!r} in device {device!r}")
+        options[key] = value
+    return Delegate(library, options)
+
+
+def runtime_version(name: RuntimeName) -> str:
+    """The installed version, "unknown" where a board's package says none."""
+    for distribution in _PACKAGES[name].distributions:
+        try:
+            return metadata.version(distribution)
+        except metadata.PackageNotFoundError:
+            continue
+    module = import_module(_PACKAGES[name].module.partition(".")[0])
+    return str(getattr(module, "__version__", "unknown"))
+
+
+def on_nxp_soc() -> bool:
+    """True on an NXP i.MX chip, by what the kernel's device tree says."""
+    try:
+        with open("/proc/device-tree/compatible", "rb") as file:
+            return b"fsl,imx" in file.read()
+    except OSError:
+        return False
+
+
+def _preferred(delegate: Delegate | None) -> list[RuntimeName]:
+    """The order in which runtimes are tried.
+
+    NXP builds its delegates against the tflite_runtime of the board's own image, so it comes first wherever a delegate
+    may be loaded. Elsewhere LiteRT runs int8 models several times faster.
+    """
+    if delegate is not None or on_nxp_soc():
+        return ["tflite-runtime", "litert", "tensorflow"]
+    return ["litert", "tflite-runtime", "tensorflow"]
+
+
+def _import(name: RuntimeName) -> Any:
+    try:
+        return import_module(_PACKAGES[name].module)
+    except ImportError as error:
+        if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] in _PACKAGES[name].module:
+            raise RuntimeUnavailableError(f"{name} is not installed") from None
+        raise RuntimeUnavailableError(f"{name} cannot be imported: {_one_line(error)}") from None
+    except Exception as error:  # a runtime built for another NumPy fails with whatever comes first
+        raise RuntimeUnavailableError(f"{name} cannot be imported: {_one_line(error)}") from None
+
+
+def _build(module: Any, path: str, delegate: Delegate | None, threads: int) -> Any:
+    delegates = None
+    if delegate is not None:
+        load: Callable[..., Any] = getattr(module, "load_delegate", None) or module.experimental.load_delegate
+        try:
+            delegates = [load(delegate.library, delegate.options)]
+        except Exception as error:  # OSError from dlopen, ValueError from the delegate's own code
+            raise RuntimeUnavailableError(
+                f"cannot load delegate {delegate.library}: {_one_line(error) or 'it gave no reason'}"
+            ) from error
+    interpreter = module.Interpreter(model_path=path, num_threads=threads, experimental_delegates=delegates)
+    interpreter.allocate_tensors()
+    return interpreter
+
+
+def _check_threads(threads: int | None) -> int:
+    if threads is None:
+        return min(len(os.sched_getaffinity(0)), MAX_THREADS)
+    if isinstance(threads, bool) or not isinstance(threads, int) or not 1 <= threads <= MAX_THREADS:
+        raise OptionError(f"threads must be between 1 and {MAX_THREADS}, got {threads!r}")
+    return threads
+
+
+def _check_file(path: str) -> None:
+    """Raise `ModelError` for what is plainly no .tflite file, before a runtime sees it."""
+    try:
+        with open(path, "rb") as file:
+            head = file.read(8)
+    except OSError as error:
+        raise ModelError(f"cannot read model {path}: {error.strerror}") from None
+    if head[4:] != b"TFL3":
+        raise ModelError(f"{path} is not a TFLite model: expected 'TFL3' at byte 4, got {head[4:]!r}")
+
+
+def _raise_if_delegate_missing(path: str, device: str, reason: str) -> None:
+    custom = re.search(r"unresolved custom op: *([^\s.]+)", reason, re.IGNORECASE)
+    if custom:
+        given = "without a delegate" if device == "cpu" else f"by {device}"
+        raise ModelError(
+            f"{path} holds operator '{custom[1]}', which cannot run {given}: "
+            "pass the delegate made for it as --device LIB.so[,key=value...]"
+        )
+
+
+def _explain(path: str, problems: list[str]) -> FastYoloError:
+    failed = [problem for problem in problems if " failed: " in problem]
+    if failed:
+        return ModelError(f"{path} cannot be loaded: {'; '.join(failed)}")
+    return RuntimeUnavailableError(
+        f"no TFLite runtime: {'; '.join(problems)}; install one with pip install 'fastyolo[litert]'"
+    )
+
+
+def _tensor_info(details: dict[str, Any]) -> TensorInfo:
+    scale, zero_point = details["quantization"]
+    return TensorInfo(
+        int(details["index"]),
+        str(details["name"]),
+        tuple(int(side) for side in details["shape"]),
+        np.dtype(details["dtype"]),
+        (float(scale), int(zero_point)) if scale else None,
+    )
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
