@@ -113,7 +113,7 @@ class Detections:
         return summary(self)
 
     def to_dict(self) -> dict[str, Any]:
-        """A JSON-ready dict: orig_shape, detections (name, class_id, confidence, xyxy) and speed."""
+        """A JSON-ready dict: width, height, detections (name, class_id, confidence, xyxy) and speed, rounded."""
         from fastyolo.results import to_dict
 
         return to_dict(self)
