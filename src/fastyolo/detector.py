@@ -9,12 +9,12 @@ import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fastyolo.detections import Detections
 from fastyolo.errors import ModelError, OptionError
+from fastyolo.images import MAX_PIXELS, ImageSource, load_image
 from fastyolo.letterbox import ResizeMode
 from fastyolo.metadata import find_metadata
 from fastyolo.postprocess import (
@@ -24,12 +24,9 @@ from fastyolo.postprocess import (
     Decoder,
     NmsKind,
 )
-from fastyolo.preprocess import ColorOrder, Preprocessor, check_image
+from fastyolo.preprocess import ColorOrder, Preprocessor, check_color
 from fastyolo.runtime import Session, TensorInfo, open_session
 from fastyolo.spec import ModelSpec, fitting_spec
-
-if TYPE_CHECKING:
-    from fastyolo.images import ImageSource
 
 BUNDLED_MODEL = Path(__file__).with_name("models") / "yolov4-tiny_416_int8.tflite"
 """The int8 COCO YOLOv4-tiny that comes with the package."""
@@ -48,7 +45,7 @@ class Detector:
         score_threshold, iou_threshold, max_detections, nms, class_agnostic, multi_label: see `Decoder`.
         classes: report only these, as ids or names.
         clip: limit boxes to the image.
-        max_pixels: refuse pictures with more pixels than this; None takes the default of `load_image`.
+        max_pixels: refuse picture files with more pixels than this.
 
     Raises:
         ModelError, RuntimeUnavailableError, SpecError, OptionError: each in one line.
@@ -73,7 +70,7 @@ class Detector:
         multi_label: bool = False,
         classes: Iterable[int | str] | None = None,
         clip: bool = True,
-        max_pixels: int | None = None,
+        max_pixels: int = MAX_PIXELS,
     ) -> None:
         self.model = Path(model) if model is not None else BUNDLED_MODEL
         self.max_pixels = max_pixels
@@ -124,15 +121,11 @@ class Detector:
             ImageError: the image cannot be used.
         """
         started = perf_counter()
-        if isinstance(image, np.ndarray):
-            pixels = image
-        else:
-            from fastyolo.images import load_image
-
-            pixels = load_image(image) if self.max_pixels is None else load_image(image, max_pixels=self.max_pixels)
+        # Checked before any view of the interpreter's memory exists: an error that kept one alive would block invoke().
+        check_color(color)
+        pixels = load_image(image, max_pixels=self.max_pixels)
+        if not isinstance(image, np.ndarray):
             color = "rgb"
-        # Before any view of the interpreter's memory exists: an error that kept one alive would block invoke().
-        check_image(pixels, color)
         size = (pixels.shape[0], pixels.shape[1])
         with self._lock:
             read = perf_counter()

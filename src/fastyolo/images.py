@@ -198,6 +198,8 @@ def _identify(file: IO[bytes], name: str) -> PIL.Image.Image:
             file.seek(0)
             try:
                 return factory(file, "")
+            except Image.DecompressionBombError:
+                raise _beyond_pillow_limit(name) from None
             except Exception as error:
                 reason = f"is a damaged or unsupported {format_name} file: {_reason(error)}"
     raise ImageError(f"{name} {reason}")
@@ -219,8 +221,7 @@ def _one_line(image: PIL.Image.Image, name: str) -> Iterator[None]:
     except ImageError as error:
         raise ImageError(f"{name} {error}") from None
     except Image.DecompressionBombError:
-        limit = "set PIL.Image.MAX_IMAGE_PIXELS"
-        raise ImageError(f"{name} is beyond Pillow's own limit for this format; {limit}") from None
+        raise _beyond_pillow_limit(name) from None
     except MemoryError:
         raise ImageError(f"{name} needs more memory than there is ({image.width} x {image.height} pixels)") from None
     except Exception as error:
@@ -271,9 +272,19 @@ def _from_16_bit(grey: npt.NDArray[np.integer]) -> UInt8Array:
     return np.repeat(narrow[..., np.newaxis], 3, axis=2)
 
 
+def _beyond_pillow_limit(name: str) -> ImageError:
+    return ImageError(
+        f"{name} has more pixels than Pillow reads in this format; if you trust it, raise the limit with --max-pixels "
+        "(max_pixels= and PIL.Image.MAX_IMAGE_PIXELS in Python)"
+    )
+
+
 def _reason(error: Exception) -> str:
-    text = (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
-    return " ".join(text.split())
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    if isinstance(error, OSError | SyntaxError | ValueError) and str(error):
+        return " ".join(str(error).split())
+    return "its data make no sense"  # a KeyError or the like says nothing to a person
 
 
 @contextmanager

@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fastyolo import _preprocess
-from fastyolo.errors import ImageError, ModelError, OptionError
+from fastyolo.errors import ModelError, OptionError
+from fastyolo.images import load_image
 from fastyolo.letterbox import LETTERBOX_GREY, ResizeMode, check_resize, place
 
 ColorOrder = Literal["rgb", "bgr"]
@@ -61,7 +62,8 @@ class Preprocessor:
         Returns:
             `out`, or a new array (1, height, width, 3).
         """
-        check_image(image, color)
+        check_color(color)
+        image = load_image(image)
         if out is None:
             out = np.empty((1, *self.input_size, 3), self.dtype)
         if out.shape[-3:] != (*self.input_size, 3) or out.size != self.input_size[0] * self.input_size[1] * 3:
@@ -99,16 +101,10 @@ class Preprocessor:
         )
 
 
-def check_image(image: Any, color: str = "rgb") -> None:
-    """Raise `ImageError` unless `image` is a uint8 (H, W, 3) array, `OptionError` for an unknown channel order."""
+def check_color(color: str) -> None:
+    """Raise `OptionError` for an unknown channel order."""
     if color not in ("rgb", "bgr"):
         raise OptionError(f"color must be 'rgb' or 'bgr', got {color!r}")
-    if not isinstance(image, np.ndarray):
-        raise ImageError(f"image must be a uint8 array of shape (H, W, 3), got {type(image).__name__}")
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-        raise ImageError(f"image must be a uint8 array of shape (H, W, 3), got {image.dtype} {image.shape}")
-    if image.size == 0:
-        raise ImageError(f"image must have at least one pixel, got shape {image.shape}")
 
 
 def _transfer(dtype: np.dtype[Any], quantization: tuple[float, int] | None) -> tuple[float, float, tuple[int, int]]:

@@ -1,0 +1,68 @@
+"""The command line: parse, call, print. Exit 0 it ran, 1 it could not, 2 wrong usage, 130 Ctrl-C, 143 SIGTERM."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+from typing import NoReturn
+
+import typer
+
+from fastyolo.errors import FastYoloError, OptionError
+
+# Typer bundles its own Click from 0.26 on; its public exceptions lead to the right base class either way.
+_UsageError: type[Exception] = typer.BadParameter.__mro__[1]
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and leave with its exit code; every error is one line on stderr."""
+    from fastyolo.cli.app import app
+
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in arguments
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        code = app(args=arguments, prog_name="fastyolo", standalone_mode=False)
+        sys.stdout.flush()
+    except (KeyboardInterrupt, typer.Abort):
+        _leave(130, "interrupted")
+    except BrokenPipeError:
+        # Whoever read our output has gone, as `head` does. Nothing is left to say, not even at interpreter exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+    except _UsageError as error:
+        _leave(2, f"{_usage_message(error)} (see {_command_path(error)} --help)")
+    except OptionError as error:
+        _leave(2, str(error), debug)
+    except FastYoloError as error:
+        _leave(1, str(error), debug)
+    except Exception as error:
+        _leave(1, f"unexpected {type(error).__name__}: {error}; --debug shows where", debug)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _leave(code: int, message: str, debug: bool = False) -> NoReturn:
+    if debug:
+        import traceback
+
+        traceback.print_exc()
+    print(f"fastyolo: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(code)
+
+
+def _terminate(_signal: int, _frame: FrameType | None) -> NoReturn:
+    # As an exception, so that files half written are removed on the way out.
+    sys.exit(143)
+
+
+def _usage_message(error: Exception) -> str:
+    format_message = getattr(error, "format_message", None)
+    return str(format_message() if format_message else error).rstrip(".")
+
+
+def _command_path(error: Exception) -> str:
+    context = getattr(error, "ctx", None)
+    return context.command_path if context is not None else "fastyolo"

@@ -1,0 +1,123 @@
+"""``fastyolo info``: what is installed, what it runs on, what is in a model."""
+
+from __future__ import annotations
+
+import json
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from fastyolo.cli.console import quiet_native
+from fastyolo.cli.options import DebugOption, DeviceOption, ModelOption, ThreadsOption
+
+if TYPE_CHECKING:
+    from fastyolo.runtime import RuntimeName, Session, TensorInfo
+
+
+class Format(str, Enum):
+    text = "text"
+    json = "json"
+
+
+def info(
+    model: ModelOption = None,
+    device: DeviceOption = "cpu",
+    threads: ThreadsOption = None,
+    output_format: Annotated[Format, typer.Option("--format", help="For people, or for programs.")] = Format.text,
+    debug: DebugOption = False,
+) -> None:
+    """Show the version, this machine, the TFLite runtimes that really work, and what is in the model."""
+    import numpy
+    import PIL
+
+    import fastyolo
+    from fastyolo.detector import BUNDLED_MODEL
+    from fastyolo.machine import machine_record
+
+    path = model if model is not None else BUNDLED_MODEL
+    record: dict[str, Any] = {
+        "fastyolo": fastyolo.__version__,
+        "numpy": numpy.__version__,
+        "pillow": PIL.__version__,
+        "machine": machine_record(),
+    }
+    with quiet_native(debug=debug):
+        record["runtimes"], session = _try_runtimes(path, device, threads)
+    record["model"] = _model_record(path, session)
+    print(json.dumps(record, indent=2) if output_format is Format.json else _as_text(record))
+
+
+def _try_runtimes(path: Path, device: str, threads: int | None) -> tuple[dict[RuntimeName, str], Session]:
+    """Build an interpreter with each runtime; the session is that of the one `Detector` would take."""
+    from fastyolo.errors import FastYoloError
+    from fastyolo.runtime import RUNTIMES, open_session
+
+    chosen = open_session(path, device=device, threads=threads)
+    found = {}
+    for name in RUNTIMES:
+        try:
+            session = open_session(path, runtime=name, device=device, threads=threads)
+            state = f"{session.version}, works"
+        except FastYoloError as error:
+            state = "not installed" if f"{name} is not installed" in str(error) else str(error)
+        found[name] = f"{state}, preferred" if name == chosen.runtime else state
+    return found, chosen
+
+
+def _model_record(path: Path, session: Session) -> dict[str, Any]:
+    from fastyolo.metadata import find_metadata
+
+    metadata = find_metadata(path) or {}
+    described = {key: value for key, value in metadata.items() if key not in ("calibration", "names")}
+    return {
+        "path": str(path),
+        "bytes": path.stat().st_size,
+        "input": _tensor_record(session.input),
+        "outputs": [_tensor_record(tensor) for tensor in session.outputs],
+        "classes": len(metadata.get("names", ())) or None,
+        "metadata": described or None,
+    }
+
+
+def _tensor_record(tensor: TensorInfo) -> dict[str, Any]:
+    return {
+        "name": tensor.name,
+        "shape": list(tensor.shape),
+        "dtype": tensor.dtype.name,
+        "quantization": list(tensor.quantization) if tensor.quantization else None,
+    }
+
+
+def _as_text(record: dict[str, Any]) -> str:
+    machine, model = record["machine"], record["model"]
+    lines = [
+        f"fastyolo     {record['fastyolo']} (numpy {record['numpy']}, pillow {record['pillow']})",
+        f"machine      {machine['board'] or machine['cpu']}, {machine['cores']} cores, {machine['system']}",
+        f"cpu          {machine['cpu']}: {' '.join(machine['features']) or 'no listed features'}",
+        f"python       {machine['python']}, {machine['libc']}",
+        *_listing("runtimes", [f"{name}: {state}" for name, state in record["runtimes"].items()]),
+        f"model        {model['path']} ({model['bytes'] / 1e6:.1f} MB)",
+        *_listing("input", [_tensor_text(model["input"])]),
+        *_listing("outputs", [_tensor_text(tensor) for tensor in model["outputs"]]),
+    ]
+    metadata = model["metadata"]
+    if metadata is None:
+        return "\n".join([*lines, "metadata     none: needs --cfg and --names"])
+    heads = [
+        f"stride {head['stride']}, scale_x_y {head['scale_x_y']}, anchors "
+        + " ".join(f"{width:g},{height:g}" for width, height in head["anchors"])
+        for head in metadata["heads"]
+    ]
+    return "\n".join([*lines, *_listing("heads", heads), f"classes      {model['classes']}, {metadata['resize']}"])
+
+
+def _listing(title: str, rows: list[str]) -> list[str]:
+    return [f"{title if not index else '':<12} {row}" for index, row in enumerate(rows)]
+
+
+def _tensor_text(tensor: dict[str, Any]) -> str:
+    scale = tensor["quantization"]
+    suffix = f", scale {scale[0]:.6g}, zero point {scale[1]}" if scale else ""
+    return f"{tensor['name']} {tuple(tensor['shape'])} {tensor['dtype']}{suffix}"
