@@ -1,0 +1,69 @@
+"""Fixtures that several test files share, and the rule that no test is skipped in silence."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+# The only reasons for which a test may be skipped. Anything else fails the run.
+ALLOWED_SKIPS = ("needs the COCO pictures: set FASTYOLO_COCO",)
+
+
+@pytest.fixture(scope="session")
+def coco_dir() -> Path:
+    """The folder with val2017/, train2017/ and their annotations. Missing is a failure under CI, else a skip."""
+    folder = Path(os.environ.get("FASTYOLO_COCO", REPOSITORY.parent / "shared" / "coco"))
+    if not (folder / "val2017").is_dir():
+        if os.environ.get("CI"):
+            pytest.fail(f"the COCO pictures must be in {folder} (FASTYOLO_COCO) when CI is set")
+        pytest.skip(ALLOWED_SKIPS[0])
+    return folder
+
+
+@pytest.fixture(scope="session")
+def hopper_path() -> Path:
+    """matplotlib's grace_hopper.jpg (public domain): a person with a tie, 512 x 600."""
+    import matplotlib
+
+    return Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"
+
+
+@pytest.fixture(scope="session")
+def hopper(hopper_path: Path) -> npt.NDArray[np.uint8]:
+    from fastyolo.images import load_image
+
+    return load_image(hopper_path)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
+    if _forbidden_skips(session.config):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    return (yield)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    skipped = terminalreporter.stats.get("skipped", [])
+    terminalreporter.section("skipped tests")
+    terminalreporter.line(f"{len(skipped)} skipped")
+    for report in skipped:
+        terminalreporter.line(f"{report.nodeid}: {_reason(report)}")
+    for report in _forbidden_skips(terminalreporter.config):
+        terminalreporter.line(f"NOT ALLOWED: {report.nodeid}: {_reason(report)}", red=True)
+
+
+def _forbidden_skips(config: pytest.Config) -> list[pytest.TestReport]:
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    return [report for report in reporter.stats.get("skipped", []) if _reason(report) not in ALLOWED_SKIPS]
+
+
+def _reason(report: pytest.TestReport) -> str:
+    reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    return reason.removeprefix("Skipped: ")
