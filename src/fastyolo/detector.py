@@ -195,7 +195,8 @@ def _resolve_spec(
         if embedded is None:
             suggestion = fitting_spec(tensor.shape[-3:] for tensor in session.outputs)
             hint = f"; its heads would fit {suggestion}" if suggestion else ""
-            raise ModelError(f"{model} carries no metadata: describe the network with a .cfg and a .names file{hint}")
+            cure = "describe the network with spec= (--cfg and --names on the command line)"
+            raise ModelError(f"{model} carries no metadata; {cure}{hint}")
         spec = embedded
         if spec.input_size != session.input_size:
             raise ModelError(f"{model} has input {session.input_size}, but its metadata says {spec.input_size}")

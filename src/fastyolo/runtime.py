@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module, metadata
 from typing import Any, Literal, NamedTuple
@@ -116,28 +116,20 @@ def open_session(
     if runtime != "auto" and runtime not in _PACKAGES:
         raise OptionError(f"runtime must be auto, {', '.join(RUNTIMES)}, got {runtime!r}")
     delegate = parse_device(device)
+    if delegate is not None:
+        _check_library(delegate.library)
     threads = _check_threads(threads)
     path = os.fspath(model)
     _check_file(path)
-    problems: list[str] = []
-    names = _preferred(delegate) if runtime == "auto" else [name for name in RUNTIMES if name == runtime]
-    for name in names:
+    problems: list[FastYoloError] = []
+    for name in _preferred(delegate) if runtime == "auto" else [name for name in RUNTIMES if name == runtime]:
         try:
-            module = _import(name)
-        except RuntimeUnavailableError as error:
-            problems.append(str(error))
-            continue
-        try:
-            interpreter = _build(module, path, delegate, threads)
-        except FastYoloError:
-            raise
-        except Exception as error:  # each runtime and delegate raises what it likes
-            reason = _one_line(error)
-            _raise_if_delegate_missing(path, device, reason)
-            problems.append(f"{name} failed: {reason}")
-            continue
-        return Session(interpreter, name, runtime_version(name), device, threads)
-    raise _explain(path, problems)
+            interpreter = _build(name, path, delegate, threads)
+        except (ModelError, RuntimeUnavailableError) as error:
+            problems.append(error)
+        else:
+            return Session(interpreter, name, runtime_version(name), device, threads)
+    raise _joined(path, problems)
 
 
 def parse_device(device: str) -> Delegate | None:
@@ -188,29 +180,63 @@ def _preferred(delegate: Delegate | None) -> list[RuntimeName]:
 
 
 def _import(name: RuntimeName) -> Any:
+    package = _PACKAGES[name].module.partition(".")[0]
     try:
         return import_module(_PACKAGES[name].module)
-    except ImportError as error:
-        if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] in _PACKAGES[name].module:
-            raise RuntimeUnavailableError(f"{name} is not installed") from None
-        raise RuntimeUnavailableError(f"{name} cannot be imported: {_one_line(error)}") from None
     except Exception as error:  # a runtime built for another NumPy fails with whatever comes first
-        raise RuntimeUnavailableError(f"{name} cannot be imported: {_one_line(error)}") from None
+        if isinstance(error, ModuleNotFoundError) and error.name == package:
+            raise RuntimeUnavailableError(f"{name} is not installed") from None
+        raise RuntimeUnavailableError(f"{name} cannot be imported: {_one_line(error)}") from error
 
 
-def _build(module: Any, path: str, delegate: Delegate | None, threads: int) -> Any:
-    delegates = None
-    if delegate is not None:
-        load: Callable[..., Any] = getattr(module, "load_delegate", None) or module.experimental.load_delegate
-        try:
-            delegates = [load(delegate.library, delegate.options)]
-        except Exception as error:  # OSError from dlopen, ValueError from the delegate's own code
+def _build(name: RuntimeName, path: str, delegate: Delegate | None, threads: int) -> Any:
+    """An interpreter with its memory allocated: only then is a runtime believed."""
+    module = _import(name)
+    delegates = None if delegate is None else [_load_delegate(name, module, delegate)]
+    try:
+        interpreter = module.Interpreter(model_path=path, num_threads=threads, experimental_delegates=delegates)
+        interpreter.allocate_tensors()
+    except Exception as error:  # each runtime and delegate raises what it likes
+        if isinstance(error, SystemError):
             raise RuntimeUnavailableError(
-                f"cannot load delegate {delegate.library}: {_one_line(error) or 'it gave no reason'}"
+                f"{name} {runtime_version(name)} does not work with NumPy {np.__version__}: "
+                f"{_one_line(error.__cause__ or error)}; tflite-runtime up to 2.14 needs pip install 'numpy<2'"
             ) from error
-    interpreter = module.Interpreter(model_path=path, num_threads=threads, experimental_delegates=delegates)
-    interpreter.allocate_tensors()
+        raise ModelError(_load_problem(name, delegate, _one_line(error))) from error
     return interpreter
+
+
+def _check_library(library: str) -> None:
+    """Raise `RuntimeUnavailableError` unless `library` loads and is an external delegate.
+
+    The runtimes' own loaders leave a half-made object behind when it does not, which then fails once more in `__del__`.
+    """
+    try:
+        loaded = ctypes.CDLL(library)
+    except OSError as error:
+        raise RuntimeUnavailableError(f"cannot load delegate {library}: {_one_line(error)}") from None
+    if not hasattr(loaded, "tflite_plugin_create_delegate"):
+        raise RuntimeUnavailableError(
+            f"{library} is no TFLite external delegate: it has no function tflite_plugin_create_delegate"
+        )
+
+
+def _load_delegate(name: RuntimeName, module: Any, delegate: Delegate) -> Any:
+    load = getattr(module, "load_delegate", None) or module.experimental.load_delegate
+    try:
+        return load(delegate.library, delegate.options)
+    except Exception as error:  # a ValueError with the delegate's own words
+        reason = _one_line(error) if str(error) else "it gave no reason"
+        raise RuntimeUnavailableError(f"delegate {delegate.library} refused to start: {reason}") from error
+
+
+def _load_problem(name: RuntimeName, delegate: Delegate | None, reason: str) -> str:
+    custom = re.search(r"unresolved custom op: *([^\s.]+)", reason, re.IGNORECASE)
+    if custom is None:
+        return f"{name} failed: {reason}"
+    given = "without a delegate" if delegate is None else f"by {delegate.library}"
+    cure = "pass the delegate made for it as --device LIB.so[,key=value...]"
+    return f"its operator '{custom[1]}' cannot run {given}; {cure}"
 
 
 def _check_threads(threads: int | None) -> int:
@@ -232,23 +258,15 @@ def _check_file(path: str) -> None:
         raise ModelError(f"{path} is not a TFLite model: expected 'TFL3' at byte 4, got {head[4:]!r}")
 
 
-def _raise_if_delegate_missing(path: str, device: str, reason: str) -> None:
-    custom = re.search(r"unresolved custom op: *([^\s.]+)", reason, re.IGNORECASE)
-    if custom:
-        given = "without a delegate" if device == "cpu" else f"by {device}"
-        raise ModelError(
-            f"{path} holds operator '{custom[1]}', which cannot run {given}: "
-            "pass the delegate made for it as --device LIB.so[,key=value...]"
-        )
-
-
-def _explain(path: str, problems: list[str]) -> FastYoloError:
-    failed = [problem for problem in problems if " failed: " in problem]
-    if failed:
-        return ModelError(f"{path} cannot be loaded: {'; '.join(failed)}")
-    return RuntimeUnavailableError(
-        f"no TFLite runtime: {'; '.join(problems)}; install one with pip install 'fastyolo[litert]'"
-    )
+def _joined(path: str, problems: list[FastYoloError]) -> FastYoloError:
+    """One error for everything that was tried. A model that some runtime refused is the model's fault."""
+    refusals = dict.fromkeys(str(problem) for problem in problems if isinstance(problem, ModelError))
+    if refusals:
+        return ModelError(f"{path} cannot be loaded: {'; '.join(refusals)}")
+    reasons = "; ".join(str(problem) for problem in problems)
+    if "refused to start" in reasons:
+        return RuntimeUnavailableError(reasons)
+    return RuntimeUnavailableError(f"no TFLite runtime: {reasons}; install one with pip install 'fastyolo[litert]'")
 
 
 def _tensor_info(details: dict[str, Any]) -> TensorInfo:
