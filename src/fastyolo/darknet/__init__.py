@@ -1,0 +1,32 @@
+"""What do a Darknet .cfg and .weights file say."""
+
+from fastyolo.darknet.cfg import Cfg, Section, read_cfg
+from fastyolo.darknet.layers import (
+    Convolutional,
+    Layer,
+    MaxPool,
+    Route,
+    Shortcut,
+    Upsample,
+    Yolo,
+    network_layers,
+    spec_from_cfg,
+)
+from fastyolo.darknet.weights import ConvolutionWeights, read_weights
+
+__all__ = [
+    "Cfg",
+    "ConvolutionWeights",
+    "Convolutional",
+    "Layer",
+    "MaxPool",
+    "Route",
+    "Section",
+    "Shortcut",
+    "Upsample",
+    "Yolo",
+    "network_layers",
+    "read_cfg",
+    "read_weights",
+    "spec_from_cfg",
+]

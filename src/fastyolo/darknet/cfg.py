@@ -1,0 +1,165 @@
+"""The syntax of a .cfg file: sections of key=value lines, and where each stands."""
+
+from __future__ import annotations
+
+import math
+import os
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from fastyolo.errors import SpecError
+
+MAX_CFG_BYTES = 1 << 20
+MAX_INTEGER = 1 << 20
+"""Largest size, count or index a .cfg may name. Real ones stay far below; a typo must not become a huge allocation."""
+
+
+class Option(NamedTuple):
+    """The text behind ``key=`` and the line it stands on."""
+
+    text: str
+    line: int
+
+
+@dataclass(frozen=True)
+class Section:
+    """One ``[type]`` section. The getters raise `SpecError` with file and line when a value is not what they expect.
+
+    Attributes:
+        file: the file's name, for error messages.
+        type: the word in brackets.
+        line: the line of the bracket, counted from 1.
+        options: by key, without blanks; a repeated key keeps its first value, as in Darknet.
+    """
+
+    file: str
+    type: str
+    line: int
+    options: Mapping[str, Option] = field(default_factory=dict)
+
+    def error(self, expected: str, got: str, *, key: str | None = None) -> SpecError:
+        """The one-line error for this section, pointing at the line of `key` where the section has it."""
+        line = self.options[key].line if key is not None and key in self.options else self.line
+        return SpecError(f"{self.file} line {line}: expected {expected}, got {got}")
+
+    def text(self, key: str, default: str) -> str:
+        option = self.options.get(key)
+        return default if option is None else option.text
+
+    def integer(self, key: str, default: int | None, *, low: int = 0, high: int = MAX_INTEGER) -> int:
+        """A whole number between `low` and `high`; without a default the key must be there."""
+        option = self.options.get(key)
+        if option is None:
+            if default is None:
+                raise self.error(f"{key}= in [{self.type}]", "none")
+            return default
+        return self._integer(key, option.text, low, high)
+
+    def integers(self, key: str, *, low: int, high: int) -> tuple[int, ...]:
+        """Whole numbers separated by commas; empty when the key is missing."""
+        return tuple(self._integer(key, part, low, high) for part in self._parts(key))
+
+    def number(self, key: str, default: float) -> float:
+        option = self.options.get(key)
+        return default if option is None else self._number(key, option.text)
+
+    def numbers(self, key: str) -> tuple[float, ...]:
+        """Finite numbers separated by commas; empty when the key is missing."""
+        return tuple(self._number(key, part) for part in self._parts(key))
+
+    def _parts(self, key: str) -> list[str]:
+        text = self.text(key, "").rstrip(",")
+        return text.split(",") if text else []
+
+    def _integer(self, key: str, text: str, low: int, high: int) -> int:
+        # int() takes underscores, foreign digits and thousands of digits; a .cfg has none of them.
+        digits = text[1:] if text[:1] in "+-" else text
+        if digits.isascii() and digits.isdigit() and len(digits) <= 18 and low <= int(text) <= high:
+            return int(text)
+        raise self.error(f"{key} to be a whole number from {low} to {high}", shorten(text), key=key)
+
+    def _number(self, key: str, text: str) -> float:
+        try:
+            value = float(text) if "_" not in text else math.nan
+        except ValueError:
+            value = math.nan
+        if not math.isfinite(value):
+            raise self.error(f"{key} to be a finite number", shorten(text), key=key)
+        return value
+
+
+@dataclass(frozen=True)
+class Cfg:
+    """A .cfg file: its name, the ``[net]`` section, and the layer sections in order."""
+
+    file: str
+    net: Section
+    sections: tuple[Section, ...]
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """(height, width, channels) of the network input."""
+        height, width = (self.net.integer(key, None, low=1, high=16384) for key in ("height", "width"))
+        return height, width, self.net.integer("channels", 3, low=1, high=1024)
+
+
+def read_cfg(path: str | os.PathLike[str]) -> Cfg:
+    """Read a Darknet .cfg file.
+
+    Raises:
+        SpecError: missing, unreadable, not text, or not in .cfg syntax (with the line number).
+    """
+    file = os.path.basename(os.fspath(path))
+    sections: list[Section] = []
+    options: dict[str, Option] = {}
+    for number, raw in enumerate(_read_text(path).split("\n"), start=1):
+        line = "".join(raw.split("#", 1)[0].split())
+        if not line or line[0] == ";":
+            continue
+        if line[0] == "[":
+            if line[-1] != "]" or len(line) < 3:
+                raise SpecError(f"{file} line {number}: expected a section such as [net], got {shorten(line)}")
+            options = {}
+            sections.append(Section(file, line[1:-1], number, options))
+            continue
+        key, equals, text = line.partition("=")
+        if not (key and equals and text):
+            raise SpecError(f"{file} line {number}: expected key=value, got {shorten(line)}")
+        if not sections:
+            raise SpecError(f"{file} line {number}: expected a section before the first option, got {shorten(line)}")
+        options.setdefault(key, Option(text, number))
+    if not sections or sections[0].type not in ("net", "network"):
+        first = f"[{shorten(sections[0].type)}]" if sections else "no section"
+        raise SpecError(f"{file} line {sections[0].line if sections else 1}: expected [net] first, got {first}")
+    return Cfg(file, sections[0], tuple(sections[1:]))
+
+
+def _read_text(path: str | os.PathLike[str]) -> str:
+    name = os.fspath(path)
+    try:
+        status = os.stat(path)
+        # A named pipe or device would block or never end.
+        if not stat.S_ISREG(status.st_mode):
+            raise SpecError(f"cannot read {name}: expected a file, got a folder or device")
+        if status.st_size > MAX_CFG_BYTES:
+            raise SpecError(f"{name} is no .cfg file: expected at most {MAX_CFG_BYTES} bytes, got {status.st_size}")
+        with open(path, "rb") as file:
+            content = file.read(MAX_CFG_BYTES)
+    except OSError as error:
+        raise SpecError(f"cannot read {name}: {error.strerror}") from None
+    except ValueError:
+        raise SpecError("cannot read a .cfg whose path holds a NUL character") from None
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = "\0"
+    if "\0" in text:
+        raise SpecError(f"{name} is no .cfg file: expected text, got binary data")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def shorten(text: str) -> str:
+    """The text in quotes, cut to fit an error line."""
+    return repr(text if len(text) <= 40 else text[:37] + "...")
