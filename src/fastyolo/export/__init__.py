@@ -1,0 +1,196 @@
+"""Darknet -> TFLite: a .cfg and its .weights become float32 and int8 files for these boards."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from fastyolo.darknet import read_cfg, read_weights, spec_from_cfg
+from fastyolo.errors import ExportError, OptionError
+from fastyolo.export.fetch import OFFICIAL_CFG, Progress, fetch_weights
+from fastyolo.export.graph import BATCH_NORM_EPSILON, Graph, build_graph, supported_layers
+from fastyolo.files import atomic_write
+from fastyolo.letterbox import ResizeMode, check_resize
+from fastyolo.metadata import append_metadata
+from fastyolo.spec import COCO_NAMES, ModelSpec
+
+if TYPE_CHECKING:
+    from fastyolo.export.int8 import Quantization
+    from fastyolo.export.pictures import Calibration
+    from fastyolo.export.quantise import Recipe
+
+__all__ = ["FORMATS", "ExportResult", "Format", "export"]
+
+Format = Literal["float32", "int8", "quant"]
+FORMATS: tuple[Format, ...] = ("float32", "int8", "quant")
+"""float32 throughout; int8 throughout; int8 in and float32 out."""
+
+StrPath = str | os.PathLike[str]
+
+
+@dataclass(frozen=True)
+class ExportResult:
+    """What `export` made.
+
+    Attributes:
+        paths: the file of each format.
+        spec: the network that they hold.
+        seconds: the time each step took: "fetch", "read", "calibrate", "quantise", "write".
+    """
+
+    paths: Mapping[Format, Path]
+    spec: ModelSpec
+    seconds: Mapping[str, float]
+
+
+@dataclass
+class _Clock:
+    """Measures the steps and passes progress on."""
+
+    progress: Progress | None
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = time.perf_counter() - start
+
+    def report(self, step: str, done: int, total: int) -> None:
+        if self.progress is not None:
+            self.progress(step, done, total)
+
+
+def export(
+    cfg: StrPath | None = None,
+    weights: StrPath | None = None,
+    *,
+    output_dir: StrPath,
+    calibration: Calibration | None = None,
+    names: Sequence[str] | None = None,
+    formats: Sequence[Format] | None = None,
+    resize: ResizeMode = "stretch",
+    recipe: Recipe | None = None,
+    batch_norm_epsilon: float = BATCH_NORM_EPSILON,
+    offline: bool = False,
+    progress: Progress | None = None,
+) -> ExportResult:
+    """Write a Darknet network as ``NAME_SIZE_FORMAT.tflite`` files, each with its description inside.
+
+    All files are written, or none: the work is done before the first of them is opened.
+
+    Args:
+        cfg, weights: the network; without both, the official COCO YOLOv4-tiny, fetched once and then cached.
+        output_dir: made if missing. NAME is that of the .cfg, SIZE is 416, or 256x416 (height x width).
+        calibration: pictures that show what the camera will see: a folder, a pattern, or several of them or of files.
+        names: class names; default COCO's for the official network, else "class 0", "class 1", ...
+        formats: of `FORMATS`; default all, or only float32 without calibration pictures, which the others need.
+        resize: the geometry of calibration, and, through the file's description, of inference.
+        recipe: techniques of quantisation.
+        batch_norm_epsilon: Darknet's 1e-5 unless another importer is to be matched.
+        offline: never use the network.
+        progress: called as progress(step, done, total) with steps "download", "calibrate" and "quantise".
+
+    Raises:
+        SpecError, ExportError, ImageError, OptionError: one line that says what was expected and what came.
+    """
+    check_resize(resize)
+    formats = _check_formats(formats, calibration)
+    if (cfg is None) != (weights is None):
+        raise OptionError("a network needs both its .cfg and its .weights, got only one of them")
+    clock = _Clock(progress)
+    if cfg is None or weights is None:
+        names = COCO_NAMES if names is None else names
+        cfg = OFFICIAL_CFG
+        with clock.step("fetch"):
+            weights = fetch_weights(offline=offline, progress=progress)
+    with clock.step("read"):
+        description = read_cfg(cfg)
+        layers = supported_layers(description)
+        spec = _with_resize(spec_from_cfg(description, names), resize)
+        numbers, source_sha256 = read_weights(weights, layers)
+        graph = build_graph(description, numbers, batch_norm_epsilon=batch_norm_epsilon)
+    metadata = {
+        **spec.to_dict(),
+        "outputs": list(graph.heads),
+        "source": {"cfg": Path(cfg).name, "weights": Path(weights).name, "weights_sha256": source_sha256},
+        "exporter": _version(),
+    }
+    quantization = None
+    if calibration is not None and set(formats) - {"float32"}:
+        quantization, metadata["calibration"] = _quantise(graph, spec, calibration, recipe, clock)
+    with clock.step("write"):
+        contents = {kind: append_metadata(_content(graph, quantization, kind), metadata) for kind in formats}
+        paths = _write(Path(output_dir), f"{Path(cfg).stem}_{_size(spec)}", contents)
+    return ExportResult(paths, spec, clock.seconds)
+
+
+def _quantise(
+    graph: Graph, spec: ModelSpec, calibration: Calibration, recipe: Recipe | None, clock: _Clock
+) -> tuple[Quantization, dict[str, Any]]:
+    """Calibrate and quantise; also describe how, for the metadata."""
+    from fastyolo.export.calibrate import calibrate
+    from fastyolo.export.pictures import Pictures, describe_pictures, find_pictures
+    from fastyolo.export.quantise import Recipe, quantise
+
+    recipe = recipe or Recipe()
+    files = find_pictures(calibration)
+    pictures = Pictures(files, spec.input_size, spec.resize)
+    with clock.step("calibrate"):
+        listed = describe_pictures(files)
+        statistics = calibrate(graph, pictures, lambda done: clock.report("calibrate", done, len(files)))
+    with clock.step("quantise"):
+        quantization = quantise(graph, statistics, recipe)
+    return quantization, {"recipe": recipe.to_dict(), "count": len(files), "files": listed}
+
+
+def _content(graph: Graph, quantization: Quantization | None, kind: Format) -> bytes:
+    from fastyolo.export.tflite import write_tflite
+
+    return write_tflite(graph, None if kind == "float32" else quantization, float_outputs=kind == "quant")
+
+
+def _write(folder: Path, stem: str, contents: Mapping[Format, bytes]) -> dict[Format, Path]:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ExportError(f"cannot create {folder}: {error.strerror}") from None
+    paths: dict[Format, Path] = {}
+    for kind, content in contents.items():
+        paths[kind] = folder / f"{stem}_{kind}.tflite"
+        with atomic_write(paths[kind]) as file:
+            file.write(content)
+    return paths
+
+
+def _check_formats(formats: Sequence[Format] | None, calibration: Calibration | None) -> tuple[Format, ...]:
+    if formats is None:
+        return ("float32",) if calibration is None else FORMATS
+    for kind in formats:
+        if kind not in FORMATS:
+            raise OptionError(f"formats must be of {', '.join(FORMATS)}, got {kind!r}")
+        if kind != "float32" and calibration is None:
+            raise OptionError(f"format {kind} needs calibration pictures, got none")
+    return tuple(dict.fromkeys(formats))
+
+
+def _with_resize(spec: ModelSpec, resize: ResizeMode) -> ModelSpec:
+    return ModelSpec(spec.input_size, spec.heads, spec.names, resize)
+
+
+def _size(spec: ModelSpec) -> str:
+    height, width = spec.input_size
+    return str(height) if height == width else f"{height}x{width}"
+
+
+def _version() -> str:
+    import fastyolo
+
+    return f"fastyolo {fastyolo.__version__}"
