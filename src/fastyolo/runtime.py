@@ -129,7 +129,7 @@ def open_session(
             problems.append(error)
         else:
             return Session(interpreter, name, runtime_version(name), device, threads)
-    raise _joined(path, problems)
+    raise _joined(path, problems, delegate)
 
 
 def parse_device(device: str) -> Delegate | None:
@@ -258,14 +258,14 @@ def _check_file(path: str) -> None:
         raise ModelError(f"{path} is not a TFLite model: expected 'TFL3' at byte 4, got {head[4:]!r}")
 
 
-def _joined(path: str, problems: list[FastYoloError]) -> FastYoloError:
+def _joined(path: str, problems: list[FastYoloError], delegate: Delegate | None) -> FastYoloError:
     """One error for everything that was tried. A model that some runtime refused is the model's fault."""
     refusals = dict.fromkeys(str(problem) for problem in problems if isinstance(problem, ModelError))
     if refusals:
         return ModelError(f"{path} cannot be loaded: {'; '.join(refusals)}")
     reasons = "; ".join(str(problem) for problem in problems)
-    if "refused to start" in reasons:
-        return RuntimeUnavailableError(reasons)
+    if delegate is not None:
+        return RuntimeUnavailableError(f"{delegate.library} cannot be used: {reasons}")
     return RuntimeUnavailableError(f"no TFLite runtime: {reasons}; install one with pip install 'fastyolo[litert]'")
 
 

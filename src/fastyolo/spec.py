@@ -132,7 +132,7 @@ class ModelSpec:
         if len(anchors) != 6:
             raise SpecError(f"YOLOv4-tiny has 6 anchors, got {len(anchors)}")
         heads = (HeadSpec(32, tuple(anchors[3:6]), 1.05), HeadSpec(16, tuple(anchors[1:4]), 1.05))
-        return cls(input_size, heads, tuple(names), resize)
+        return cls(input_size, heads, names, resize)  # type: ignore[arg-type]  # made a tuple on the way in
 
     @classmethod
     def from_cfg(cls, path: str | os.PathLike[str], *, names: Sequence[str] | None = None) -> ModelSpec:
@@ -162,7 +162,7 @@ class ModelSpec:
                 )
                 for head in metadata["heads"]
             )
-            return cls((int(height), int(width)), heads, tuple(metadata["names"]), metadata.get("resize", "stretch"))
+            return cls((int(height), int(width)), heads, metadata["names"], metadata.get("resize", "stretch"))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             if isinstance(error, SpecError):
                 raise
