@@ -226,7 +226,8 @@ def _load_delegate(name: RuntimeName, module: Any, delegate: Delegate) -> Any:
     try:
         return load(delegate.library, delegate.options)
     except Exception as error:  # a ValueError with the delegate's own words
-        reason = _one_line(error) if str(error) else "it gave no reason"
+        reason = _one_line(error).removeprefix(f"Failed to load delegate from {delegate.library}").strip()
+        reason = reason or "it gave no reason"
         raise RuntimeUnavailableError(f"delegate {delegate.library} refused to start: {reason}") from error
 
 
@@ -265,7 +266,8 @@ def _joined(path: str, problems: list[FastYoloError], delegate: Delegate | None)
         return ModelError(f"{path} cannot be loaded: {'; '.join(refusals)}")
     reasons = "; ".join(str(problem) for problem in problems)
     if delegate is not None:
-        return RuntimeUnavailableError(f"{delegate.library} cannot be used: {reasons}")
+        installed = [str(problem) for problem in problems if not str(problem).endswith("is not installed")]
+        return RuntimeUnavailableError("; ".join(installed) or f"no TFLite runtime: {reasons}")
     return RuntimeUnavailableError(f"no TFLite runtime: {reasons}; install one with pip install 'fastyolo[litert]'")
 
 

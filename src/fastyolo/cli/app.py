@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from fastyolo.cli.detect import detect
+from fastyolo.cli.export import export
 from fastyolo.cli.info import info
 
 app = typer.Typer(
@@ -32,4 +33,5 @@ def _root(
 
 
 app.command()(detect)
+app.command()(export)
 app.command()(info)

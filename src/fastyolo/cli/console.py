@@ -7,6 +7,11 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import count
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
 
 
 def say(message: str) -> None:
@@ -16,20 +21,42 @@ def say(message: str) -> None:
 
 @contextmanager
 def progress(description: str, total: int) -> Iterator[Callable[[], None]]:
-    """A progress bar on stderr while the block runs, if there is more than one step and a terminal to see it.
+    """A progress bar while the block runs; gives the function to call after each of `total` steps."""
+    with stepwise_progress() as report:
+        done = count(1)
+        yield lambda: report(description, next(done), total)
 
-    Gives the function to call after each step.
-    """
-    if total < 2 or not sys.stderr.isatty():
-        yield lambda: None
+
+@contextmanager
+def stepwise_progress() -> Iterator[Callable[[str, int, int], None]]:
+    """A progress bar per step on stderr, if a terminal is there to see it; gives report(step, done, total)."""
+    if not sys.stderr.isatty():
+        yield lambda step, done, total: None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(description, total=total)
-        yield lambda: bar.advance(task)
+    columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
+    with (
+        # Its own copy of stderr: quiet_native() may point descriptor 2 elsewhere meanwhile.
+        os.fdopen(os.dup(2), "w") as terminal,
+        Progress(
+            *columns,
+            console=Console(file=terminal, force_terminal=True),
+            transient=True,
+            # Lines for the same terminal go above the bar; data for a file or pipe is left alone.
+            redirect_stdout=sys.stdout.isatty(),
+            redirect_stderr=True,
+        ) as bars,
+    ):
+        tasks: dict[str, TaskID] = {}
+
+        def report(step: str, done: int, total: int) -> None:
+            if step not in tasks:
+                tasks[step] = bars.add_task(step, total=total)
+            bars.update(tasks[step], completed=done, total=total)
+
+        yield report
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -116,7 +117,12 @@ def _run(
     failures = 0
     saved: list[str] = []
     speeds: list[dict[str, float]] = []
-    with progress("detecting", len(entries)) as advance, _writer(output_format, timing) as writer:
+    # On one terminal a bar would break long lines of JSON or CSV.
+    bar = len(entries) > 1 and (output_format is Format.table or not sys.stdout.isatty())
+    with (
+        progress("detecting", len(entries)) if bar else nullcontext(lambda: None) as advance,
+        _writer(output_format, timing) as writer,
+    ):
         for result in _results(detector, entries, copies, saved):
             if result.detections is None:
                 failures += 1

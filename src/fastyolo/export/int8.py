@@ -36,7 +36,7 @@ class Int8Convolution:
 
 @dataclass(frozen=True, eq=False)
 class Quantization:
-    """Everything int8 about a graph: an `Affine` for every tensor, the numbers of every convolution (by output name)."""
+    """Everything int8 about a graph: an `Affine` for every tensor, the numbers of every convolution by output."""
 
     tensors: Mapping[str, Affine]
     convolutions: Mapping[str, Int8Convolution]
