@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import os
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from fastyolo.darknet.reading import open_regular
 from fastyolo.errors import SpecError
+from fastyolo.files import shown
 
 MAX_CFG_BYTES = 1 << 20
 MAX_INTEGER = 1 << 20
@@ -111,7 +112,7 @@ def read_cfg(path: str | os.PathLike[str]) -> Cfg:
     Raises:
         SpecError: missing, unreadable, not text, or not in .cfg syntax (with the line number).
     """
-    file = os.path.basename(os.fspath(path))
+    file = shown(os.path.basename(path))
     sections: list[Section] = []
     options: dict[str, Option] = {}
     for number, raw in enumerate(_read_text(path).split("\n"), start=1):
@@ -137,26 +138,16 @@ def read_cfg(path: str | os.PathLike[str]) -> Cfg:
 
 
 def _read_text(path: str | os.PathLike[str]) -> str:
-    name = os.fspath(path)
-    try:
-        status = os.stat(path)
-        # A named pipe or device would block or never end.
-        if not stat.S_ISREG(status.st_mode):
-            raise SpecError(f"cannot read {name}: expected a file, got a folder or device")
-        if status.st_size > MAX_CFG_BYTES:
-            raise SpecError(f"{name} is no .cfg file: expected at most {MAX_CFG_BYTES} bytes, got {status.st_size}")
-        with open(path, "rb") as file:
-            content = file.read(MAX_CFG_BYTES)
-    except OSError as error:
-        raise SpecError(f"cannot read {name}: {error.strerror}") from None
-    except ValueError:
-        raise SpecError("cannot read a .cfg whose path holds a NUL character") from None
+    with open_regular(path, SpecError) as (file, size):
+        if size > MAX_CFG_BYTES:
+            raise SpecError(f"{shown(path)} is no .cfg file: expected at most {MAX_CFG_BYTES} bytes, got {size}")
+        content = file.read(MAX_CFG_BYTES)
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
         text = "\0"
     if "\0" in text:
-        raise SpecError(f"{name} is no .cfg file: expected text, got binary data")
+        raise SpecError(f"{shown(path)} is no .cfg file: expected text, got binary data")
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 

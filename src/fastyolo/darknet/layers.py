@@ -126,7 +126,7 @@ def spec_from_cfg(cfg: Cfg, names: Sequence[str] | None = None) -> ModelSpec:
     for layer in heads:
         if layer.classes != classes:
             raise layer.section.error(
-                f"classes={classes} as in the other [yolo] layers", str(layer.classes), key="classes"
+                f"classes={classes} as in the first [yolo] layer", str(layer.classes), key="classes"
             )
     if names is None:
         names = [f"class {index}" for index in range(classes)]

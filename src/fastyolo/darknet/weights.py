@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,7 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from fastyolo.darknet.layers import Convolutional, Layer
+from fastyolo.darknet.reading import open_regular
 from fastyolo.errors import ExportError
+from fastyolo.files import shown
 
 Float32Array = npt.NDArray[np.float32]
 
@@ -49,7 +50,7 @@ def read_weights(path: str | os.PathLike[str], layers: Sequence[Layer]) -> tuple
     Raises:
         ExportError: unreadable, an unknown version, too short or too long for these layers, or not finite.
     """
-    name = os.path.basename(os.fspath(path))
+    name = shown(os.path.basename(path))
     content = _read(path, name, layers)
     numbers = np.frombuffer(content, "<f4", offset=_header_bytes(name, content)).astype(np.float32)
     found: dict[int, ConvolutionWeights] = {}
@@ -86,24 +87,13 @@ def count_numbers(layers: Sequence[Layer]) -> int:
 
 
 def _read(path: str | os.PathLike[str], name: str, layers: Sequence[Layer]) -> bytes:
-    try:
-        status = os.stat(path)
-        if not stat.S_ISREG(status.st_mode):
-            raise ExportError(f"cannot read {os.fspath(path)}: expected a file, got a folder or device")
-        with open(path, "rb") as file:
-            header_bytes = _header_bytes(name, file.read(VERSION_BYTES))
-            # Checked before the bulk is read, so that a wrong pair of files costs neither time nor memory.
-            expected = header_bytes + 4 * count_numbers(layers)
-            if status.st_size != expected:
-                raise ExportError(f"{name} must hold {expected} bytes for this .cfg, got {status.st_size}")
-            file.seek(0)
-            content = file.read(expected)
-    except OSError as error:
-        raise ExportError(f"cannot read {os.fspath(path)}: {error.strerror}") from None
-    except ValueError:
-        raise ExportError("cannot read a .weights file whose path holds a NUL character") from None
+    with open_regular(path, ExportError) as (file, size):
+        start = file.read(VERSION_BYTES)
+        # Checked before the bulk is read, so that a wrong pair of files costs neither time nor memory.
+        expected = _header_bytes(name, start) + 4 * count_numbers(layers)
+        content = start + file.read(expected - len(start)) if size == expected else b""
     if len(content) != expected:
-        raise ExportError(f"{name} must hold {expected} bytes for this .cfg, got {len(content)}")
+        raise ExportError(f"{name} must hold {expected} bytes for this .cfg, got {len(content) or size}")
     return content
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -63,9 +63,13 @@ class _Clock:
         finally:
             self.seconds[name] = time.perf_counter() - start
 
-    def report(self, step: str, done: int, total: int) -> None:
-        if self.progress is not None:
-            self.progress(step, done, total)
+    def ticker(self, step: str, total: int) -> Callable[[int], None]:
+        def tick(done: int) -> None:
+            if self.progress is not None:
+                self.progress(step, done, total)
+
+        tick(0)
+        return tick
 
 
 def export(
@@ -136,6 +140,7 @@ def _quantise(
     graph: Graph, spec: ModelSpec, calibration: Calibration, recipe: Recipe | None, clock: _Clock
 ) -> tuple[Quantization, dict[str, Any]]:
     """Calibrate and quantise; also describe how, for the metadata."""
+    from fastyolo.export.bias import correct_biases
     from fastyolo.export.calibrate import calibrate
     from fastyolo.export.pictures import Pictures, describe_pictures, find_pictures
     from fastyolo.export.quantise import Recipe, quantise
@@ -145,9 +150,14 @@ def _quantise(
     pictures = Pictures(files, spec.input_size, spec.resize)
     with clock.step("calibrate"):
         listed = describe_pictures(files)
-        statistics = calibrate(graph, pictures, lambda done: clock.report("calibrate", done, len(files)))
+        statistics = calibrate(graph, pictures, clock.ticker("calibrate", len(files)))
     with clock.step("quantise"):
         quantization = quantise(graph, statistics, recipe)
+        if recipe.bias_correction:
+            # A third of the pictures: every convolution runs them again, and means settle soon.
+            some = Pictures(files[::3], spec.input_size, spec.resize)
+            tick = clock.ticker("quantise", len(quantization.convolutions))
+            quantization = correct_biases(graph, quantization, some, tick)
     return quantization, {"recipe": recipe.to_dict(), "count": len(files), "files": listed}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,16 +29,13 @@ class Statistics:
         minimum, maximum: the exact extremes.
         counts: int64 (BINS,), a histogram over [-limit, limit); `limit` doubles, and bins merge in pairs, whenever
             larger values arrive.
-        mean: float64 (channels,), the mean of each channel.
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self) -> None:
         self.minimum = np.inf
         self.maximum = -np.inf
         self.limit = 2.0**-10
         self.counts = np.zeros(BINS, np.int64)
-        self._sums = np.zeros(channels, np.float64)
-        self._pixels = 0
 
     def add(self, values: Float32Array) -> None:
         """Take in one picture's tensor, (1, rows, columns, channels)."""
@@ -54,17 +51,11 @@ class Statistics:
         bins = (values * scale + np.float32(BINS / 2)).astype(np.intp)
         # Rounding may lift the largest value just below the limit onto it.
         self.counts += np.bincount(np.minimum(bins, BINS - 1).ravel(), minlength=BINS)
-        self._sums += values.reshape(-1, values.shape[-1]).sum(axis=0, dtype=np.float64)
-        self._pixels += values.size // values.shape[-1]
 
     @property
     def centres(self) -> Float64Array:
         """The value each bin stands for, float64 (BINS,)."""
         return (np.arange(BINS) + 0.5) * (2 * self.limit / BINS) - self.limit
-
-    @property
-    def mean(self) -> Float64Array:
-        return self._sums / max(1, self._pixels)
 
 
 @dataclass(frozen=True)
@@ -113,27 +104,9 @@ def measured_tensors(graph: Graph) -> tuple[str, ...]:
 def calibrate(graph: Graph, inputs: Iterable[UInt8Array], tick: Tick = lambda done: None) -> dict[str, Statistics]:
     """Run the float network over uint8 (height, width, 3) pictures; return statistics of every measured tensor."""
     names = measured_tensors(graph)
-    statistics = {name: Statistics(graph.shapes[name][2]) for name in names}
+    statistics = {name: Statistics() for name in names}
     for done, tensors in enumerate(Observer(graph, names).run(inputs), start=1):
         for name, values in tensors.items():
             statistics[name].add(values)
         tick(done)
     return statistics
-
-
-def channel_means(
-    observer: Observer,
-    inputs: Iterable[UInt8Array],
-    limits: Mapping[str, tuple[float, float]],
-    tick: Tick = lambda done: None,
-) -> dict[str, Float64Array]:
-    """Mean of each channel of the observed tensors, float64 (channels,), values first clipped to `limits[name]`."""
-    sums: dict[str, Float64Array] = {}
-    count = 0
-    for tensors in observer.run(inputs):
-        for name, values in tensors.items():
-            mean = np.clip(values, *limits[name]).mean(axis=(0, 1, 2), dtype=np.float64)
-            sums[name] = sums.get(name, 0) + mean
-        count += 1
-        tick()
-    return {name: total / count for name, total in sums.items()}
