@@ -1,0 +1,152 @@
+"""Small networks for tests: .cfg texts, seeded random weights, and a plain NumPy reading of what Darknet computes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from fastyolo.darknet import (
+    Convolutional,
+    ConvolutionWeights,
+    Layer,
+    MaxPool,
+    Route,
+    Shortcut,
+    Upsample,
+    Yolo,
+    network_layers,
+    read_cfg,
+)
+
+Float32Array = npt.NDArray[np.float32]
+
+
+def conv(filters: int, size: int = 3, stride: int = 1, activation: str = "leaky", normalize: int = 1) -> str:
+    return (
+        f"[convolutional]\nbatch_normalize={normalize}\nfilters={filters}\nsize={size}\nstride={stride}\npad=1\n"
+        f"activation={activation}\n"
+    )
+
+
+def pool(size: int, stride: int) -> str:
+    return f"[maxpool]\nsize={size}\nstride={stride}\n"
+
+
+def head(mask: str, classes: int, *, more: str = "") -> str:
+    """A linear convolution of the right width and its [yolo]."""
+    filters = len(mask.split(",")) * (5 + classes)
+    anchors = "10,14, 23,27, 37,58, 81,82, 135,169, 344,319"
+    return conv(filters, 1, 1, "linear", 0) + (
+        f"[yolo]\nmask={mask}\nanchors={anchors}\nclasses={classes}\nnum=6\n{more}\n"
+    )
+
+
+def cfg_text(*layers: str, height: int = 64, width: int = 64, channels: int = 3) -> str:
+    return f"[net]\nwidth={width}\nheight={height}\nchannels={channels}\n" + "\n".join(layers)
+
+
+def tiny(height: int = 64, width: int = 96, classes: int = 2) -> str:
+    """Every layer kind that yolov4-tiny has, in ten convolutions' worth less of everything."""
+    return cfg_text(
+        conv(8, 3, 2), conv(8, 3, 2), "[route]\nlayers=-1\ngroups=2\ngroup_id=1", conv(4), conv(4),
+        "[route]\nlayers=-1,-2", conv(8, 1), "[route]\nlayers=-6,-1", pool(2, 2), conv(16), conv(16, 3, 2),
+        head("3,4,5", classes), "[route]\nlayers=-3", conv(8, 1), "[upsample]\nstride=2", "[route]\nlayers=-1,9",
+        conv(8), head("1,2,3", classes), height=height, width=width,
+    )  # fmt: skip
+
+
+def yolov3_tiny(height: int = 96, width: int = 96, classes: int = 80) -> str:
+    """The layers of yolov3-tiny: pools of stride 1 and 2, leaky convolutions, one upsampling."""
+    return cfg_text(
+        conv(16), pool(2, 2), conv(32), pool(2, 2), conv(64), pool(2, 2), conv(128), pool(2, 2), conv(256), pool(2, 2),
+        conv(512), pool(2, 1), conv(1024), conv(256, 1), conv(512), head("3,4,5", classes), "[route]\nlayers=-4",
+        conv(128, 1), "[upsample]\nstride=2", "[route]\nlayers=-1,8", conv(256), head("0,1,2", classes),
+        height=height, width=width,
+    )  # fmt: skip
+
+
+def write_network(folder: Path, text: str, *, seed: int = 0, name: str = "net") -> tuple[Path, Path]:
+    """Write NAME.cfg and NAME.weights with seeded random numbers that keep activations near one; return both paths."""
+    cfg = folder / f"{name}.cfg"
+    cfg.write_text(text)
+    random = np.random.default_rng(seed)
+    parts = []
+    for layer in network_layers(read_cfg(cfg)):
+        if not isinstance(layer, Convolutional):
+            continue
+        count, fan_in = layer.filters, layer.input_channels * layer.size**2
+        parts.append(random.normal(0, 0.5, count))
+        if layer.batch_normalize:
+            parts += [random.uniform(0.5, 1.5, count), random.normal(0, 0.5, count), random.uniform(0.5, 1.5, count)]
+        parts.append(random.normal(0, (2 / fan_in) ** 0.5, count * fan_in))
+    weights = folder / f"{name}.weights"
+    header = np.array([0, 2, 5], "<i4").tobytes() + np.array([32000], "<i8").tobytes()
+    weights.write_bytes(header + np.concatenate(parts).astype("<f4").tobytes())
+    return cfg, weights
+
+
+def forward(
+    layers: Sequence[Layer], weights: dict[int, ConvolutionWeights], image: Float32Array, *, epsilon: float = 1e-5
+) -> list[Float32Array]:
+    """The raw heads, (rows, columns, channels) each, that Darknet computes for a (height, width, channels) image.
+
+    Written from the definitions, one window at a time: slow and plain.
+    """
+    values: list[npt.NDArray[np.float64]] = []
+    heads: list[Float32Array] = []
+    for index, layer in enumerate(layers):
+        inputs = [image.astype(np.float64) if source < 0 else values[source] for source in layer.inputs]
+        match layer:
+            case Convolutional():
+                output = _convolve(inputs[0], layer, weights[index], epsilon)
+            case MaxPool():
+                output = _max_pool(inputs[0], layer)
+            case Route():
+                output = np.concatenate([np.split(x, layer.groups, 2)[layer.group_id] for x in inputs], axis=2)
+            case Upsample():
+                output = inputs[0].repeat(layer.stride, axis=0).repeat(layer.stride, axis=1)
+            case Shortcut():
+                output = _activate(inputs[0] + inputs[1], layer.activation)
+            case Yolo():
+                output = inputs[0]
+                heads.append(output.astype(np.float32))
+        assert output.shape == layer.shape
+        values.append(output)
+    return heads
+
+
+def _activate(values: npt.NDArray[np.float64], activation: str) -> npt.NDArray[np.float64]:
+    functions = {
+        "linear": lambda x: x,
+        "leaky": lambda x: np.where(x > 0, x, 0.1 * x),
+        "relu": lambda x: np.maximum(x, 0),
+        "logistic": lambda x: 1 / (1 + np.exp(-x)),
+    }
+    return functions[activation](values)
+
+
+def _convolve(
+    image: npt.NDArray[np.float64], layer: Convolutional, found: ConvolutionWeights, epsilon: float
+) -> npt.NDArray[np.float64]:
+    padding, size, stride = layer.padding, layer.size, layer.stride
+    padded = np.pad(image, ((padding, padding), (padding, padding), (0, 0)))
+    kernel = found.weights.astype(np.float64).transpose(2, 3, 1, 0).reshape(-1, layer.filters)
+    output = np.empty(layer.shape)
+    for row, column in np.ndindex(layer.shape[:2]):
+        window = padded[row * stride : row * stride + size, column * stride : column * stride + size]
+        output[row, column] = window.reshape(-1) @ kernel
+    if found.scale is not None and found.mean is not None and found.variance is not None:
+        output = (output - found.mean) / np.sqrt(found.variance + epsilon) * found.scale
+    return _activate(output + found.bias, layer.activation)
+
+
+def _max_pool(image: npt.NDArray[np.float64], layer: MaxPool) -> npt.NDArray[np.float64]:
+    output = np.full(layer.shape, -np.inf)
+    for row, column in np.ndindex(layer.shape[:2]):
+        top, left = (at * layer.stride - layer.padding // 2 for at in (row, column))
+        window = image[max(top, 0) : top + layer.size, max(left, 0) : left + layer.size]
+        output[row, column] = window.max(axis=(0, 1))
+    return output
