@@ -39,9 +39,9 @@ def test_the_way_back_leads_to_the_image_corners(
     image_size: tuple[int, int], input_size: tuple[int, int], letterbox: bool
 ) -> None:
     x, y, width, height = place(image_size, input_size, letterbox=letterbox)
-    assert 0 <= x
+    assert x >= 0
     assert x + width <= input_size[1]
-    assert 0 <= y
+    assert y >= 0
     assert y + height <= input_size[0]
     scale_x, scale_y, offset_x, offset_y = network_to_image(image_size, input_size, letterbox=letterbox)
     assert x * scale_x + offset_x == pytest.approx(0, abs=1e-9)

@@ -104,7 +104,7 @@ def test_a_model_made_for_a_delegate_names_what_it_needs(tmp_path: Path, delegat
     path = edited_model(tmp_path / "model_vela.tflite", compiled)
     with pytest.raises(ModelError, match=r"operator 'ethos-u' cannot run without a delegate; pass .* --device LIB\.so"):
         open_session(path)
-    with pytest.raises(ModelError, match="operator 'ethos-u' cannot run by .*libtest_delegate"):
+    with pytest.raises(ModelError, match=r"operator 'ethos-u' cannot run by .*libtest_delegate"):
         open_session(path, device=f"{delegate_library},log={tmp_path / 'log'}")
 
 

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fastyolo.errors import (
-    DecoderBusyError,
-    ExportError,
-    FastYoloError,
-    HeadError,
-    ImageError,
-    ModelError,
-    OptionError,
-    RuntimeUnavailableError,
-    SpecError,
-)
-from fastyolo.postprocess import Decoder, DecodeResult, decode_nms
-from fastyolo.spec import COCO_NAMES, HeadSpec, ModelSpec
-
 if TYPE_CHECKING:
     from fastyolo.detections import Detection, Detections
     from fastyolo.detector import Detector
+    from fastyolo.errors import (
+        DecoderBusyError,
+        ExportError,
+        FastYoloError,
+        HeadError,
+        ImageError,
+        ModelError,
+        OptionError,
+        RuntimeUnavailableError,
+        SpecError,
+    )
+    from fastyolo.postprocess import Decoder, DecodeResult, decode_nms
+    from fastyolo.spec import COCO_NAMES, HeadSpec, ModelSpec
 
     __version__: str
 
@@ -46,19 +45,23 @@ __all__ = [
     "decode_nms",
 ]
 
-# Loaded on first use, so that `import fastyolo` for decode_nms alone stays quick on a board.
-_LAZY = {
-    "Detection": "fastyolo.detections",
-    "Detections": "fastyolo.detections",
-    "Detector": "fastyolo.detector",
+# Each name is loaded on first use: on a board, importing NumPy alone takes most of a second.
+_MODULES = {
+    "detections": ("Detection", "Detections"),
+    "detector": ("Detector",),
+    "errors": tuple(name for name in __all__ if name.endswith("Error")),
+    "postprocess": ("DecodeResult", "Decoder", "decode_nms"),
+    "spec": ("COCO_NAMES", "HeadSpec", "ModelSpec"),
 }
+_HOME = {name: module for module, names in _MODULES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
-    if name in _LAZY:
+    value: Any
+    if name in _HOME:
         from importlib import import_module
 
-        value = getattr(import_module(_LAZY[name]), name)
+        value = getattr(import_module(f"fastyolo.{_HOME[name]}"), name)
     elif name == "__version__":
         from importlib.metadata import version
 

@@ -25,7 +25,6 @@ from fastyolo.cli.options import (
     ThreadsOption,
     spec_from_options,
 )
-from fastyolo.images import MAX_PIXELS
 
 if TYPE_CHECKING:
     from fastyolo.detections import Detections
@@ -71,8 +70,9 @@ def detect(
     runtime: RuntimeOption = "auto",
     device: DeviceOption = "cpu",
     max_pixels: Annotated[
-        int, typer.Option("--max-pixels", min=1, help="Refuse pictures with more pixels than this.")
-    ] = MAX_PIXELS,
+        int | None,
+        typer.Option("--max-pixels", min=1, help="Refuse pictures with more pixels than this. Default: 89 million."),
+    ] = None,
     timing: Annotated[bool, typer.Option("--timing", help="Show the milliseconds of every stage.")] = False,
     debug: DebugOption = False,
 ) -> int:
@@ -82,7 +82,7 @@ def detect(
     code is then 1.
     """
     from fastyolo.detector import Detector
-    from fastyolo.images import raise_pillow_limit
+    from fastyolo.images import MAX_PIXELS, raise_pillow_limit
     from fastyolo.sources import OutputNames, expand_sources
 
     entries = list(expand_sources(sources, recursive=recursive))
@@ -99,7 +99,7 @@ def detect(
             max_detections=max_det,
             nms=nms.value,
             classes=[part for group in classes for part in group.split(",")] if classes else None,
-            max_pixels=max_pixels,
+            max_pixels=max_pixels or MAX_PIXELS,
         )
     raise_pillow_limit(detector.max_pixels)
     copies = None
