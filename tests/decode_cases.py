@@ -168,6 +168,8 @@ def draw_score_grids(
     grids: tuple[list[np.generic], list[np.generic]] = ([], [])
     factors: tuple[list[float], list[float]] = ([], [])
     for i, stored in enumerate(levels.store(values)):
+        if len(grids[0]) == len(grids[1]) == wanted:
+            break
         side = i % 2
         real = float(levels.real(stored))
         if len(grids[side]) == wanted or stored in grids[side] or (not new_coords and NEARLY_ONE < real < SATURATED):
