@@ -1,0 +1,67 @@
+"""What the README shows must run."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from command import COMMAND, fastyolo
+from conftest import REPOSITORY
+
+README = (REPOSITORY / "README.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, hopper_path: Path) -> Path:
+    """The files that the snippets name."""
+    (tmp_path / "pictures" / "more").mkdir(parents=True)
+    for name in ("street.jpg", "pictures/1.jpg", "pictures/more/2.jpg"):
+        shutil.copy(hopper_path, tmp_path / name)
+    return tmp_path
+
+
+@pytest.mark.parametrize("code", blocks("python"))
+def test_python_snippets_run(folder: Path, code: str) -> None:
+    run = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], cwd=folder, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert run.returncode == 0, run.stderr
+
+
+def test_the_snippets_find_what_they_say(folder: Path) -> None:
+    detecting, decoding = blocks("python")
+    run = subprocess.run([sys.executable, "-c", detecting], cwd=folder, capture_output=True, text=True, check=True)
+    assert "1 person, 1 tie" in run.stdout
+    assert (folder / "annotated.jpg").stat().st_size > 10_000
+    run = subprocess.run([sys.executable, "-c", decoding], cwd=folder, capture_output=True, text=True, check=True)
+    assert run.stdout.split()[-1] == "dog"
+
+
+@pytest.mark.parametrize("line", [line for block in blocks("sh") for line in block.splitlines()])
+def test_shell_snippets_run(folder: Path, line: str) -> None:
+    words = shlex.split(line, comments=True)
+    assert words[0] == "fastyolo"
+    run = subprocess.run([*COMMAND, *words[1:]], cwd=folder, capture_output=True, text=True, check=False, timeout=300)
+    assert run.returncode == 0, run.stderr
+
+
+def test_every_option_it_names_exists() -> None:
+    commands = ("detect", "export", "info")
+    known = " ".join(fastyolo(command, "--help", COLUMNS="200").stdout for command in commands)
+    for option in set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README)):
+        assert re.search(rf"{option}\b", known), option
+
+
+def test_every_file_it_links_exists() -> None:
+    for target in re.findall(r"\]\(([^)#:]+)\)", README):
+        assert (REPOSITORY / target).exists(), target
