@@ -42,6 +42,14 @@ def hopper(hopper_path: Path) -> npt.NDArray[np.uint8]:
     return load_image(hopper_path)
 
 
+@pytest.fixture(scope="session")
+def official_weights() -> Path:
+    """The official YOLOv4-tiny weights, fetched once into the user's cache folder."""
+    from fastyolo.export.fetch import fetch_weights
+
+    return fetch_weights()
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
     if _forbidden_skips(session.config):

@@ -19,7 +19,9 @@ from fastyolo.darknet import (
     Yolo,
     network_layers,
     read_cfg,
+    read_weights,
 )
+from fastyolo.export.graph import Graph, build_graph, supported_layers
 
 Float32Array = npt.NDArray[np.float32]
 
@@ -86,6 +88,20 @@ def write_network(folder: Path, text: str, *, seed: int = 0, name: str = "net") 
     header = np.array([0, 2, 5], "<i4").tobytes() + np.array([32000], "<i8").tobytes()
     weights.write_bytes(header + np.concatenate(parts).astype("<f4").tobytes())
     return cfg, weights
+
+
+def load(cfg: Path, weights: Path, *, epsilon: float = 1e-5) -> Graph:
+    description = read_cfg(cfg)
+    numbers, _ = read_weights(weights, supported_layers(description))
+    return build_graph(description, numbers, batch_norm_epsilon=epsilon)
+
+
+def pictures(graph: Graph, count: int = 8) -> list[npt.NDArray[np.uint8]]:
+    """Seeded noise over gradients, uint8 (rows, columns, channels)."""
+    random = np.random.default_rng(5)
+    rows, columns, channels = graph.shapes["input"]
+    base = np.linspace(0, 200, columns)[None, :, None] + random.uniform(0, 55, (count, rows, columns, channels))
+    return list(base.astype(np.uint8))
 
 
 def forward(
