@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from fastyolo.darknet import read_cfg, read_weights, spec_from_cfg
 from fastyolo.errors import ExportError, OptionError
 from fastyolo.export.fetch import OFFICIAL_CFG, Progress, fetch_weights
-from fastyolo.export.graph import BATCH_NORM_EPSILON, Graph, build_graph, supported_layers
+from fastyolo.export.graph import BATCH_NORM_EPSILON, INPUT_NAME, Graph, build_graph, supported_layers
 from fastyolo.files import atomic_write
 from fastyolo.letterbox import ResizeMode, check_resize
 from fastyolo.metadata import append_metadata
@@ -146,6 +146,8 @@ def _quantise(
     from fastyolo.export.quantise import Recipe, quantise
 
     recipe = recipe or Recipe()
+    if graph.shapes[INPUT_NAME][2] != 3:
+        raise ExportError(f"calibration needs a network with channels=3, got {graph.shapes[INPUT_NAME][2]}")
     files = find_pictures(calibration)
     pictures = Pictures(files, spec.input_size, spec.resize)
     with clock.step("calibrate"):

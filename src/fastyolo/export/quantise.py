@@ -168,4 +168,4 @@ def store_bias(
     bias: npt.NDArray[np.floating], input_scale: float, scales: npt.NDArray[np.float32]
 ) -> npt.NDArray[np.int32]:
     stored = np.rint(bias / (np.float64(np.float32(input_scale)) * scales))
-    return np.clip(stored, -(2**31), 2**31 - 1).astype(np.int32)
+    return np.asarray(np.clip(stored, -(2**31), 2**31 - 1), np.int32)
