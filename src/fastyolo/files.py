@@ -44,7 +44,7 @@ def _atomic_write(path: str | os.PathLike[str], text: bool) -> Iterator[IO[Any]]
         try:
             # Mode "x" creates with 0o666 less the umask, like any other file; tempfile would make it private.
             file = open(temporary, "x", encoding="utf-8", newline="") if text else open(temporary, "xb")  # noqa: SIM115
-        except (OSError, ValueError) as error:
+        except OSError as error:
             raise _cannot_write(target, error) from None
         try:
             yield file
@@ -63,7 +63,7 @@ def _atomic_write(path: str | os.PathLike[str], text: bool) -> Iterator[IO[Any]]
         if file is not None:
             with suppress(OSError):
                 file.close()
-        with suppress(OSError, ValueError):
+        with suppress(OSError):
             os.unlink(temporary)
 
 
@@ -76,8 +76,10 @@ def shown(path: str | bytes | os.PathLike[str] | os.PathLike[bytes]) -> str:
 def _check_target(target: str) -> None:
     try:
         status = os.stat(target)
-    except (OSError, ValueError):
+    except OSError:
         return  # most often because it does not exist yet; creating it will tell
+    except ValueError as error:
+        raise _cannot_write(target, error) from None  # a NUL character in the name
     if stat.S_ISDIR(status.st_mode):
         raise FastYoloError(f"cannot write {shown(target)}: it is a folder")
     if not stat.S_ISREG(status.st_mode):

@@ -267,8 +267,8 @@ def _from_16_bit(grey: npt.NDArray[np.integer]) -> UInt8Array:
     if grey.min() < 0 or grey.max() > 65535:
         raise ImageError("has 32-bit grey pixels beyond 0..65535, whose range is not known; convert it to 8-bit RGB")
     wide = grey.astype(np.uint16)
-    # round(v / 257) without leaving 16 bits.
-    narrow = ((wide - (wide >> 8) + 128) >> 8).astype(np.uint8)
+    # 65535 / 255 = 257; the comparison rounds, without the memory that floats would take.
+    narrow = (wide // 257 + (wide % 257 > 128)).astype(np.uint8)
     return np.repeat(narrow[..., np.newaxis], 3, axis=2)
 
 
