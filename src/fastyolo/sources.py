@@ -66,7 +66,10 @@ def _expand(argument: str, recursive: bool) -> Iterator[Source]:
             yield Source(argument, ImageError(f"{shown(argument)}: no such file or folder"))
     else:
         if os.path.isdir(argument):
-            yield from _or_error(_folder(argument, recursive), argument, f"{shown(argument)} has no pictures in it")
+            where = "or below it" if recursive else "(--recursive looks into its subfolders)"
+            yield from _or_error(
+                _folder(argument, recursive), argument, f"{shown(argument)} has no pictures in it {where}"
+            )
         else:
             yield Source(argument)
 
@@ -103,6 +106,7 @@ def _pattern(pattern: str) -> Iterator[Source]:
     # A folder, and which part of the pattern its entries have to match. Through "**" the same pair may come up again.
     waiting = [("/" if pattern.startswith("/") else "", 0)]
     visited: set[tuple[str, int]] = set()
+    unreadable: set[str] = set()
     while waiting:
         folder, index = waiting.pop()
         if (folder, index) in visited:
@@ -113,7 +117,8 @@ def _pattern(pattern: str) -> Iterator[Source]:
             waiting.append((os.path.join(folder, part), index + 1))
             continue
         entries, failure = _entries(folder or ".", hidden=part.startswith("."))
-        if failure:
+        if failure and folder not in unreadable:
+            unreadable.add(folder)
             yield failure
         if part == "**":
             below = [entry.name for entry in reversed(entries) if entry.is_dir(follow_symlinks=False)]
