@@ -1,8 +1,9 @@
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 import numpy.typing as npt
 
+@final
 class Head:
     first_box: int
     rows: int
@@ -24,6 +25,7 @@ class Head:
     ) -> None: ...
     def set_quantization(self, scale: float, zero_point: int, lowest: int) -> None: ...
 
+@final
 class Workspace:
     def __init__(
         self,

@@ -3,6 +3,7 @@
 Every number follows Darknet (AlexeyAB): see `postprocess.py` for the formulas and their source.
 """
 
+cimport cython
 from libc.float cimport FLT_MIN
 from libc.math cimport INFINITY, fabs, log, powf
 from libc.stdint cimport int32_t, uint32_t, uint64_t
@@ -82,6 +83,7 @@ cdef float _gate(double score, bint new_coords) noexcept nogil:
     return <float>(raw - GATE_SLACK * (1.0 + fabs(raw)))
 
 
+@cython.final
 cdef class Head:
     """One head: its geometry, its gates, and for int8 and uint8 one table per kind of term."""
 
@@ -171,6 +173,7 @@ cdef inline bint _is_number(head_t raw) noexcept nogil:
         return True
 
 
+@cython.final
 cdef class Workspace:
     """All memory that decoding and NMS need, allocated once, and the options they follow."""
 

@@ -2,6 +2,7 @@
 owns the checks and the coordinate tables.
 """
 
+cimport cython
 from libc.math cimport floorf
 from libc.stdint cimport int32_t
 
@@ -17,6 +18,7 @@ cdef enum:
     VALUE_BITS = 22
 
 
+@cython.final
 cdef class Resizer:
     """The tables for one source size and one place in the network input, and two rows of memory."""
 
