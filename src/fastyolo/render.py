@@ -194,6 +194,13 @@ class _LabelStyle(NamedTuple):
     pad_y: int
     height: int
 
+    def drawable(self, text: str) -> str:
+        """The text with "?" for what would break the line or, in the bitmap font, cannot be drawn."""
+        from PIL.ImageFont import ImageFont
+
+        text = "".join(char if char.isprintable() else "?" for char in text)
+        return text.encode("latin-1", "replace").decode("latin-1") if isinstance(self.font, ImageFont) else text
+
     def width(self, text: str) -> int:
         return math.ceil(self.font.getlength(text)) + 2 * self.pad_x
 
@@ -219,18 +226,20 @@ def _draw_labels(draw: ImageDraw, boxes: Boxes, detections: Detections, canvas: 
     labels = []
     # The best detection chooses its place first ...
     for box, detection in zip(boxes, detections, strict=True):
-        name = "".join(char if char.isprintable() else "?" for char in detection.name)
+        name = style.drawable(detection.name)
         for text in (f"{name} {detection.confidence:.2f}", name):
             width = style.width(text)
             if width <= canvas.width:
                 label = _place_label(width, style.height, box, placed, boxes, canvas)
                 placed = np.concatenate([placed, label[np.newaxis]])
-                labels.append((text, label.tolist(), class_color(detection.class_id)))
+                labels.append((text, label.tolist(), box.tolist(), class_color(detection.class_id)))
                 break
     # ... and is drawn last, on top of those that found no free place.
-    for text, (x1, y1, x2, y2), color in reversed(labels):
-        # Keeps neighbouring labels of one colour apart.
-        _frame(draw, x1 - edge, y1 - edge, x2 + edge, y2 + edge, edge, _SHADOW)
+    for text, (x1, y1, x2, y2), (_, box_top, _, box_bottom), color in reversed(labels):
+        # A shadow keeps neighbouring labels of one colour apart; it spares the line of the label's own box.
+        top = y1 if y1 == box_bottom else y1 - edge
+        bottom = y2 if y2 == box_top else y2 + edge
+        _frame(draw, x1 - edge, top, x2 + edge, bottom, edge, _SHADOW)
         draw.rectangle((x1, y1, x2 - 1, y2 - 1), fill=color)
         draw.text((x1 + style.pad_x, y1 + style.pad_y - style.top), text, font=style.font, fill=_text_color(color))
 
