@@ -28,7 +28,7 @@ DIRECTIVES = {
     "cdivision": not CHECKED,
     "overflowcheck": CHECKED,
     "linetrace": MODE == "coverage",
-    "embedsignature": False,
+    "auto_pickle": False,
 }
 MACROS = [("CYTHON_TRACE_NOGIL", "1")] if MODE == "coverage" else []
 
