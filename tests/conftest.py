@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,10 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 # The only reasons for which a test may be skipped. Anything else fails the run.
-ALLOWED_SKIPS = ("needs the COCO pictures: set FASTYOLO_COCO",)
+ALLOWED_SKIPS = (
+    "needs the COCO pictures: set FASTYOLO_COCO",
+    "needs user namespaces: this system forbids unshare",
+)
 
 
 @pytest.fixture(scope="session")
@@ -48,6 +51,25 @@ def official_weights() -> Path:
     from fastyolo.export.fetch import fetch_weights
 
     return fetch_weights()
+
+
+@pytest.fixture(scope="session")
+def float_network(
+    tmp_path_factory: pytest.TempPathFactory, official_weights: Path
+) -> Callable[[npt.NDArray[np.float32]], list[npt.NDArray[np.float32]]]:
+    """The official network in float32: a (416, 416, 3) picture of 0..1 to its two heads."""
+    from fastyolo.export import export
+    from fastyolo.runtime import open_session
+
+    files = export(output_dir=tmp_path_factory.mktemp("float"), formats=["float32"], offline=True)
+    session = open_session(files.paths["float32"])
+
+    def run(image: npt.NDArray[np.float32]) -> list[npt.NDArray[np.float32]]:
+        session.input_view()[0] = image
+        session.invoke()
+        return [session.output_view(tensor).copy() for tensor in session.outputs]
+
+    return run
 
 
 @pytest.hookimpl(wrapper=True)
