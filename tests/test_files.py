@@ -97,9 +97,11 @@ def test_a_file_as_parent_is_an_error(tmp_path: Path) -> None:
     assert "Not a directory" in _error(tmp_path / "file" / "x.png")
 
 
-def test_a_device_is_not_replaced_by_a_file() -> None:
-    assert "not a regular file" in _error("/dev/null")
-    assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
+def test_a_pipe_or_device_is_not_replaced_by_a_file(tmp_path: Path) -> None:
+    # A pipe of our own stands for /dev/null: were the check to fail, a test run as root would replace the real one.
+    os.mkfifo(tmp_path / "pipe")
+    assert "not a regular file" in _error(tmp_path / "pipe")
+    assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
 
 
 @pytest.mark.parametrize("name", ["", "nul\0l", "x" * 300])
@@ -128,6 +130,10 @@ def test_a_full_disk_is_said_and_leaves_nothing(tmp_path: Path) -> None:
 def test_the_blocks_own_errors_pass_unchanged(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="weights"), atomic_write(tmp_path / "x.bin"):
         open(tmp_path / "weights")  # noqa: SIM115
+    with pytest.raises(OSError, match="elsewhere") as caught, atomic_write(tmp_path / "x.bin"):
+        raise OSError(errno.ENOSPC, "No space left on device", "elsewhere")
+    assert not isinstance(caught.value, FastYoloError)
+    assert os.listdir(tmp_path) == []
 
 
 @pytest.mark.parametrize(

@@ -119,7 +119,9 @@ class TestPixelFormats:
         else:
             data = levels.astype("<u2" if mode == "I;16" else ">u2").tobytes()
             image = Image.frombytes(mode, (6, 1), data)
-        assert load_image(image)[0, :, 0].tolist() == [0, 1, 1, 128, 254, 255]
+        pixels = load_image(image)
+        assert pixels[0, :, 0].tolist() == [0, 1, 1, 128, 254, 255]
+        assert pixels.flags.c_contiguous
 
     def test_every_16_bit_level_is_rounded(self) -> None:
         levels = np.arange(65536, dtype=np.uint16).reshape(256, 256)
@@ -249,6 +251,16 @@ class TestBadFiles:
                 # pytest turns warnings into errors, which would come out here.
                 with suppress(ImageError):
                     load_image(scrambled.tobytes(), max_pixels=1_000_000)
+
+    def test_damaged_metadata_is_no_reason_to_warn_or_to_fail(self) -> None:
+        exif = Image.Exif()
+        exif[0x0112] = 1
+        exif[0x010E] = "a description of some length"
+        cut_short = exif.tobytes()[:-20]
+        data = encoded(quadrants(), "JPEG", exif=cut_short)
+        with pytest.warns(UserWarning, match="Truncated|EXIF"):
+            Image.open(io.BytesIO(data)).getexif()
+        assert load_image(data).shape == (32, 32, 3)
 
     def test_a_name_with_a_line_break_stays_on_one_line(self, tmp_path: Path) -> None:
         assert error_of(tmp_path / "two\nlines.jpg").endswith("two\\nlines.jpg: no such file")
