@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -65,14 +66,13 @@ class Observer:
     graph: Graph
     names: Sequence[str]
     quantization: Quantization | None = None
-    threads: int | None = None
 
     def run(self, inputs: Iterable[UInt8Array]) -> Iterator[dict[str, Float32Array]]:
         """Yield, per uint8 (height, width, 3) picture, the named tensors as float32 (1, rows, columns, channels)."""
         from ai_edge_litert.interpreter import Interpreter
 
         content = write_tflite(self.graph, self.quantization, also_output=self.names)
-        interpreter = Interpreter(model_content=content, num_threads=self.threads)
+        interpreter = Interpreter(model_content=content, num_threads=len(os.sched_getaffinity(0)))
         interpreter.allocate_tensors()
         source = interpreter.get_input_details()[0]["index"]
         indices = [output["index"] for output in interpreter.get_output_details()][-len(self.names) :]

@@ -17,8 +17,8 @@ Function = Callable[[Float64Array], Float64Array]
 STEPS = 255
 """Between the lowest and the highest int8 value."""
 
-COARSE = np.arange(-10, 1) * 0.1
-FINE = np.arange(-5, 6) * 0.02
+COARSE = np.arange(-20, 1) * 0.05
+FINE = np.arange(-5, 6) * 0.01
 """Offsets, as shares of an extreme, that `least_squares_range` tries around its best range so far."""
 
 
