@@ -10,12 +10,12 @@ MODE = os.environ.get("FASTYOLO_BUILD", "release")
 # -ffp-contract=off: fused multiply-add would change the last bits from board to board.
 # Never -ffast-math: it makes isnan() constant and changes the floating-point mode of the whole process.
 COMPILE_ARGS = {
-    "release": ["-O3", "-ffp-contract=off"],
+    "release": ["-O3", "-g0", "-ffp-contract=off"],
     "debug": ["-O1", "-g", "-ffp-contract=off"],
     "asan": ["-O1", "-g", "-ffp-contract=off", "-fsanitize=address,undefined", "-fno-omit-frame-pointer"],
     "coverage": ["-O0", "-g", "-ffp-contract=off"],
 }
-LINK_ARGS = {"asan": ["-fsanitize=address,undefined"]}
+LINK_ARGS = {"release": ["-Wl,-s"], "asan": ["-fsanitize=address,undefined"]}
 if MODE not in COMPILE_ARGS:
     raise SystemExit(f"FASTYOLO_BUILD must be one of {', '.join(COMPILE_ARGS)}, got {MODE!r}")
 

@@ -74,7 +74,7 @@ cdef inline float _size(float x, bint new_coords) noexcept nogil:
 cdef float _gate(double score, bint new_coords) noexcept nogil:
     """The raw value below which no term can reach `score`: _unit(x) >= score implies x >= _gate(score)."""
     cdef double raw
-    if not score >= FLT_MIN:  # 0, or 0 / 0 when the threshold is 0: everything passes
+    if score < FLT_MIN:
         return -INFINITY
     score = score * (1.0 - GATE_SLACK)
     if new_coords:
@@ -161,6 +161,8 @@ cdef inline float _size_of(Head head, head_t raw) noexcept nogil:
 
 cdef inline head_t _class_gate(Head head, head_t objectness, float objectness_score) noexcept nogil:
     if head_t is float:
+        if not objectness_score > 0:  # it passed, so the threshold is 0 and every class passes
+            return -INFINITY
         return _gate(head.score_threshold / objectness_score, head.new_coords)
     else:
         return <head_t>head.class_gates[<int>objectness - head.lowest]

@@ -144,11 +144,13 @@ cdef inline void _pad(Resizer plan, out_t[:, :, ::1] out) noexcept nogil:
     """Fill what lies outside the image, if anything does, with grey."""
     cdef Py_ssize_t row, index
     cdef Py_ssize_t width = out.shape[1]
+    cdef out_t* target
     cdef Py_ssize_t below = plan.y + plan.height, right = plan.x + plan.width
     cdef out_t grey = _store(plan, plan.padding << VALUE_BITS, &out[0, 0, 0])
     if plan.width == width and plan.height == out.shape[0]:
         return
     for row in range(out.shape[0]):
+        target = &out[row, 0, 0]
         for index in range(width * CHANNELS):
             if row < plan.y or row >= below or index < plan.x * CHANNELS or index >= right * CHANNELS:
-                out[row, 0, index] = grey
+                target[index] = grey
