@@ -94,6 +94,7 @@ def test_a_syntax_error_names_its_line(tmp_path: Path, text: str, message: str) 
         ("[convolutional]\nstride_x=2\n", "line 6: expected stride_x equal to stride=1, got 2"),
         ("[maxpool]\nsize=2\nstride=2\npadding=-3\n", "line 8: expected padding to be a whole number"),
         ("[route]\n", "line 5: expected layers= in [route], got none"),
+        ("[route]\nlayers=,\n", "line 5: expected layers= in [route], got none"),
         ("[route]\nlayers=-1\n", "line 6: expected layers to name an earlier layer of this layer 0, got -1"),
         ("[route]\nlayers=0\n", "line 6: expected layers to name an earlier layer of this layer 0, got 0"),
         (conv(4) + "[route]\nlayers=5\n", "expected layers to name an earlier layer of this layer 1, got 5"),

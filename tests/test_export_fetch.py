@@ -153,7 +153,7 @@ def test_without_pip_the_error_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path
 def test_a_damaged_cache_is_deleted_and_never_used() -> None:
     cache_folder().mkdir(parents=True)
     (cache_folder() / "yolov4-tiny.weights").write_bytes(CONTENT[:-1])
-    with pytest.raises(ExportError, match=r"not in .*fastyolo; run once without the offline option"):
+    with pytest.raises(ExportError, match=r"not in .*fastyolo; go online once to fetch them"):
         fetch_weights(offline=True)
     assert cached() == []
 

@@ -153,6 +153,17 @@ def test_two_yolo_layers_on_one_convolution_are_an_error(tmp_path: Path) -> None
         load(cfg, weights)
 
 
+def test_weights_that_overflow_are_an_error(tmp_path: Path) -> None:
+    cfg, weights = write_network(tmp_path, tiny())
+    content = np.frombuffer(weights.read_bytes(), "<f4").copy()
+    # Behind the header of five numbers: eight biases, eight scales.
+    content[5 + 8 : 5 + 16] = 3e38
+    content[5 + 32 : 5 + 40] = 3e38
+    weights.write_bytes(content.tobytes())
+    with pytest.raises(ExportError, match="layer 0 has weights too large for float32"):
+        load(cfg, weights)
+
+
 def test_a_network_without_heads_cannot_be_exported(tmp_path: Path) -> None:
     cfg = tmp_path / "net.cfg"
     cfg.write_text(cfg_text(conv(4)))

@@ -165,9 +165,9 @@ def _maxpool(section: Section, walk: _Walk) -> Layer:
 
 
 def _route(section: Section, walk: _Walk) -> Layer:
-    if "layers" not in section.options:
-        raise section.error("layers= in [route]", "none")
     indices = section.integers("layers", low=-MAX_INTEGER, high=MAX_INTEGER)
+    if not indices:
+        raise section.error("layers= in [route]", "none")
     inputs = tuple(walk.reference(section, "layers", index) for index in indices)
     groups = section.integer("groups", 1, low=1)
     group_id = section.integer("group_id", 0, high=groups - 1)

@@ -14,7 +14,7 @@ from fastyolo.darknet import read_cfg, read_weights, spec_from_cfg
 from fastyolo.errors import ExportError, OptionError
 from fastyolo.export.fetch import OFFICIAL_CFG, Progress, fetch_weights
 from fastyolo.export.graph import BATCH_NORM_EPSILON, INPUT_NAME, Graph, build_graph, supported_layers
-from fastyolo.files import atomic_write
+from fastyolo.files import atomic_write, shown
 from fastyolo.letterbox import ResizeMode, check_resize
 from fastyolo.metadata import append_metadata
 from fastyolo.spec import COCO_NAMES, ModelSpec
@@ -172,8 +172,9 @@ def _content(graph: Graph, quantization: Quantization | None, kind: Format) -> b
 def _write(folder: Path, stem: str, contents: Mapping[Format, bytes]) -> dict[Format, Path]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ExportError(f"cannot create {folder}: {error.strerror}") from None
+    except (OSError, ValueError) as error:
+        reason = (isinstance(error, OSError) and error.strerror) or error
+        raise ExportError(f"cannot create {shown(folder)}: {reason}") from None
     paths: dict[Format, Path] = {}
     for kind, content in contents.items():
         paths[kind] = folder / f"{stem}_{kind}.tflite"

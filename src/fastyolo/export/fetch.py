@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO
 
 from fastyolo.errors import ExportError
-from fastyolo.files import atomic_write
+from fastyolo.files import atomic_write, shown
 
 OFFICIAL_CFG = Path(__file__).with_name("yolov4-tiny.cfg")
 WEIGHTS_NAME = "yolov4-tiny.weights"
@@ -44,7 +44,12 @@ def cache_folder() -> Path:
     """$XDG_CACHE_HOME/fastyolo, or ~/.cache/fastyolo."""
     base = os.environ.get("XDG_CACHE_HOME", "")
     # The XDG base directory specification tells programs to ignore a relative path here.
-    return (Path(base) if os.path.isabs(base) else Path.home() / ".cache") / "fastyolo"
+    if os.path.isabs(base):
+        return Path(base) / "fastyolo"
+    try:
+        return Path.home() / ".cache" / "fastyolo"
+    except RuntimeError:
+        raise ExportError("no folder for the weights: expected HOME or XDG_CACHE_HOME to be set, got neither") from None
 
 
 def fetch_weights(
@@ -61,11 +66,11 @@ def fetch_weights(
     if _is_official(target):
         return target
     if offline:
-        raise ExportError(f"the official weights are not in {target.parent}; run once without the offline option")
+        raise ExportError(f"the official weights are not in {shown(target.parent)}; go online once to fetch them")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ExportError(f"cannot create {target.parent}: {error.strerror}") from None
+        raise ExportError(f"cannot create {shown(target.parent)}: {error.strerror}") from None
     try:
         return _from_url(url, target, progress or _silent)
     except _SourceError as error:

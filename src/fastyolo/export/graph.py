@@ -155,14 +155,18 @@ def build_graph(
 
 
 def fold_batch_norm(found: ConvolutionWeights, epsilon: float) -> tuple[Float32Array, Float32Array]:
-    """Weights (filters, rows, columns, channels) and bias of a convolution that includes its batch normalisation."""
+    """Weights (filters, rows, columns, channels) and bias of a convolution that includes its batch normalisation.
+
+    Numbers too large for float32 come out infinite.
+    """
     weights = found.weights.astype(np.float64)
     bias = found.bias.astype(np.float64)
     if found.scale is not None and found.mean is not None and found.variance is not None:
         factor = found.scale / np.sqrt(found.variance.astype(np.float64) + epsilon)
         weights = weights * factor[:, None, None, None]
         bias = bias - found.mean * factor
-    return np.ascontiguousarray(weights.transpose(0, 2, 3, 1), np.float32), bias.astype(np.float32)
+    with np.errstate(over="ignore"):
+        return np.ascontiguousarray(weights.transpose(0, 2, 3, 1), np.float32), bias.astype(np.float32)
 
 
 class _Builder:
@@ -178,7 +182,10 @@ class _Builder:
         name = f"{index:02d}_{layer.section.type}"
         match layer:
             case Convolutional():
-                output = self._convolution(name, inputs[0], layer, *fold_batch_norm(weights[index], self.epsilon))
+                folded = fold_batch_norm(weights[index], self.epsilon)
+                if not all(np.isfinite(part).all() for part in folded):
+                    raise ExportError(f"layer {index} has weights too large for float32 behind its batch normalisation")
+                output = self._convolution(name, inputs[0], layer, *folded)
             case MaxPoolLayer():
                 output = self._max_pool(name, inputs[0], layer)
             case Route():
