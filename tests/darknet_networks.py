@@ -21,7 +21,8 @@ from fastyolo.darknet import (
     read_cfg,
     read_weights,
 )
-from fastyolo.export.graph import Graph, build_graph, supported_layers
+from fastyolo.export.build import build_graph, supported_layers
+from fastyolo.export.graph import Graph
 
 Float32Array = npt.NDArray[np.float32]
 

@@ -12,8 +12,9 @@ import pytest
 from darknet_networks import Float32Array, cfg_text, conv, forward, head, load, pool, tiny, write_network, yolov3_tiny
 from fastyolo import ExportError
 from fastyolo.darknet import network_layers, read_cfg, read_weights
+from fastyolo.export.build import supported_layers
 from fastyolo.export.fetch import OFFICIAL_CFG
-from fastyolo.export.graph import Graph, MaxPool, Pad, supported_layers
+from fastyolo.export.graph import Graph, MaxPool, Pad
 from fastyolo.export.tflite import write_tflite
 
 NETWORKS = {

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from fastyolo.darknet import read_cfg, read_weights, spec_from_cfg
 from fastyolo.errors import ExportError, OptionError
+from fastyolo.export.build import BATCH_NORM_EPSILON, build_graph, supported_layers
 from fastyolo.export.fetch import OFFICIAL_CFG, Progress, fetch_weights
-from fastyolo.export.graph import BATCH_NORM_EPSILON, INPUT_NAME, Graph, build_graph, supported_layers
+from fastyolo.export.graph import INPUT_NAME, Graph
 from fastyolo.files import atomic_write, shown
 from fastyolo.letterbox import ResizeMode, check_resize
 from fastyolo.metadata import append_metadata
