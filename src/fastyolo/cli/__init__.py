@@ -20,9 +20,12 @@ _UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and leave with its exit code; every error is one line on stderr."""
     from fastyolo.cli.app import app
+    from fastyolo.cli.console import silence_native_code
 
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in arguments
+    if not debug:
+        silence_native_code()
     signal.signal(signal.SIGTERM, _terminate)
     try:
         code = app(args=arguments, prog_name="fastyolo", standalone_mode=False)

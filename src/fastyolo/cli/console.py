@@ -37,18 +37,14 @@ def stepwise_progress() -> Iterator[Callable[[str, int, int], None]]:
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
     columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
-    with (
-        # Its own copy of stderr: quiet_native() may point descriptor 2 elsewhere meanwhile.
-        os.fdopen(os.dup(2), "w") as terminal,
-        Progress(
-            *columns,
-            console=Console(file=terminal, force_terminal=True),
-            transient=True,
-            # Lines for the same terminal go above the bar; data for a file or pipe is left alone.
-            redirect_stdout=sys.stdout.isatty(),
-            redirect_stderr=True,
-        ) as bars,
-    ):
+    with Progress(
+        *columns,
+        console=Console(file=sys.stderr),
+        transient=True,
+        # Lines for the same terminal go above the bar; data for a file or pipe is left alone.
+        redirect_stdout=sys.stdout.isatty(),
+        redirect_stderr=True,
+    ) as bars:
         tasks: dict[str, TaskID] = {}
 
         def report(step: str, done: int, total: int) -> None:
@@ -69,21 +65,14 @@ def warnings_as_lines() -> Iterator[None]:
         say(f"warning: {warning.message}")
 
 
-@contextmanager
-def quiet_native(*, debug: bool = False) -> Iterator[None]:
-    """Discard what native code writes to stderr in the block: runtimes announce their delegates there.
+def silence_native_code() -> None:
+    """Give our own messages a descriptor of their own and discard what native code writes to stderr.
 
-    Our own errors are raised, not printed, so nothing of ours is lost.
+    Runtimes announce their delegates there, and libtiff comments on every damaged file. Our errors are raised, not
+    printed, so nothing of ours is lost; ``--debug`` leaves everything as it is.
     """
-    if debug:
-        yield
-        return
     sys.stderr.flush()
-    saved = os.dup(2)
-    try:
-        with open(os.devnull, "wb") as sink:
-            os.dup2(sink.fileno(), 2)
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
+    sys.stderr = os.fdopen(os.dup(2), "w", buffering=1, errors="backslashreplace")
+    sink = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(sink, 2)
+    os.close(sink)

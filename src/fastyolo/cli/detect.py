@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fastyolo.cli.console import progress, quiet_native, say, warnings_as_lines
+from fastyolo.cli.console import progress, say, warnings_as_lines
 from fastyolo.cli.options import (
     CfgOption,
     DebugOption,
@@ -86,7 +86,7 @@ def detect(
     from fastyolo.sources import OutputNames, expand_sources
 
     entries = list(expand_sources(sources, recursive=recursive))
-    with warnings_as_lines(), quiet_native(debug=debug):
+    with warnings_as_lines():
         detector = Detector(
             model,
             spec=spec_from_options(model, cfg, names),
@@ -142,7 +142,7 @@ def _run(
 def _results(
     detector: Detector, entries: Sequence[Source], copies: OutputNames | None, saved: list[str]
 ) -> Iterator[Result]:
-    from fastyolo.errors import ImageError
+    from fastyolo.errors import FastYoloError
     from fastyolo.results import Result
 
     for entry in entries:
@@ -153,7 +153,7 @@ def _results(
             detections = detector(entry.path)
             if copies is not None:
                 saved.append(_save(detections, detector, copies))
-        except ImageError as error:
+        except FastYoloError as error:
             yield Result(entry.path, error=str(error))
         else:
             yield Result(entry.path, detections)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from fastyolo.cli.console import quiet_native, say, stepwise_progress
+from fastyolo.cli.console import say, stepwise_progress
 from fastyolo.cli.options import DebugOption, NamesOption, Resize
 
 
@@ -37,7 +37,7 @@ def export(
     from fastyolo.export import export as run
     from fastyolo.spec import read_names
 
-    with stepwise_progress() as progress, quiet_native(debug=debug):
+    with stepwise_progress() as progress:
         result = run(
             cfg,
             weights,

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fastyolo.cli.console import quiet_native
 from fastyolo.cli.options import DebugOption, DeviceOption, ModelOption, ThreadsOption
 
 if TYPE_CHECKING:
@@ -43,8 +42,7 @@ def info(
         "pillow": PIL.__version__,
         "machine": machine_record(),
     }
-    with quiet_native(debug=debug):
-        record["runtimes"], session = _try_runtimes(path, device, threads)
+    record["runtimes"], session = _try_runtimes(path, device, threads)
     record["model"] = _model_record(path, session)
     print(json.dumps(record, indent=2) if output_format is Format.json else _as_text(record))
 
