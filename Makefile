@@ -7,13 +7,13 @@ BIN := $(VENV)/bin
 SOURCES := $(shell find src -name '*.py' -o -name '*.pyx' -o -name '*.pyi' -o -path '*/models/*' -o -name '*.cfg') \
 	pyproject.toml setup.py MANIFEST.in
 
-.PHONY: demo test lint types unit lock clean
+.PHONY: demo test lint types unit checked lock clean
 
 demo: $(VENV)/installed
 	$(BIN)/fastyolo detect --output fastyolo-out \
 		"$$($(BIN)/python -c 'import matplotlib; print(matplotlib.get_data_path())')/sample_data/grace_hopper.jpg"
 
-test: lint types unit
+test: lint types checked unit
 
 lint: $(VENV)/tools
 	$(BIN)/ruff check .
@@ -27,6 +27,20 @@ types: $(VENV)/installed
 # The installed package is tested, not the source tree.
 unit: $(VENV)/installed
 	$(BIN)/python -m pytest
+
+# The kernels once more with bounds checks, and once more under the address and undefined-behaviour sanitizers.
+KERNEL_TESTS := tests/test_decode_by_hand.py tests/test_decode_oracle.py tests/test_decode_api.py tests/test_preprocess.py
+SANITIZERS = $(shell gcc -print-file-name=libasan.so) $(shell gcc -print-file-name=libubsan.so)
+
+checked: build/debug/installed build/asan/installed
+	PYTHONPATH=build/debug $(BIN)/python -m pytest -q $(KERNEL_TESTS)
+	PYTHONPATH=build/asan LD_PRELOAD="$(SANITIZERS)" ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1 \
+		$(BIN)/python -m pytest -q $(KERNEL_TESTS)
+
+build/%/installed: $(VENV)/tools $(SOURCES)
+	rm -rf build/$*
+	FASTYOLO_BUILD=$* $(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --target build/$* .
+	@touch $@
 
 # Versions and hashes of every development tool, for all supported Pythons at once.
 lock: $(VENV)/tools

@@ -97,3 +97,9 @@ def _forbidden_skips(config: pytest.Config) -> list[pytest.TestReport]:
 def _reason(report: pytest.TestReport) -> str:
     reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
     return reason.removeprefix("Skipped: ")
+
+
+def pytest_report_header() -> str:
+    import fastyolo
+
+    return f"fastyolo: {fastyolo.__version__} from {Path(fastyolo.__file__).parent}"
