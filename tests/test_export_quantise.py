@@ -117,21 +117,8 @@ def test_values_too_large_for_int8_heads_are_an_error(tmp_path: Path) -> None:
     content[5 : 5 + 8] = 1e6
     weights.write_bytes(content.tobytes())
     graph = load(cfg, weights)
-    with pytest.raises(ExportError, match=r"int8 cannot hold head_4x6: expected steps of .* to 255 times its own"):
+    with pytest.raises(ExportError, match="int8 cannot hold head_4x6: expected products of at most 255"):
         quantise(graph, calibrate(graph, pictures(graph)), Recipe())
-
-
-def test_a_branch_of_small_values_next_to_one_of_large_values_still_loads(tmp_path: Path) -> None:
-    text = cfg_text(conv(4, 3, 2), "[route]\nlayers=-1", conv(4, 3, 1), "[route]\nlayers=-1,0", head("0", 1))
-    cfg, weights = write_network(tmp_path, text)
-    content = np.frombuffer(weights.read_bytes(), "<f4").copy()
-    content[5 : 5 + 8] *= 1e-4
-    weights.write_bytes(content.tobytes())
-    graph = load(cfg, weights)
-    quantization = quantise(graph, calibrate(graph, pictures(graph)), Recipe())
-    assert quantization.tensors["00_convolutional"].scale >= 0.04 * quantization.tensors["03_route"].scale
-    for tensors in Observer(graph, graph.heads, quantization).run(pictures(graph)[:1]):
-        assert np.isfinite(tensors["head_32x32"]).all()
 
 
 def head_differences(graph: Graph, quantization: Quantization) -> list[npt.NDArray[np.float32]]:

@@ -36,11 +36,9 @@ INPUT_AFFINE = Affine(float(np.float32(1 / 255)), -128)
 LOGISTIC_AFFINE = Affine(1 / 256, -128)
 """What TFLite demands of an int8 LOGISTIC output."""
 
-LEAKY_RATIOS = (0.04, 127.0)
-ADD_RATIOS = (2.0**-10, 255.0)
-CONVOLUTION_RATIOS = (2.0**-32, 255.0)
-"""Least and largest ratio of input scale (times weight scale) to output scale that XNNPACK's int8 kernels accept; a
-file beyond them is valid TFLite that LiteRT then fails to load."""
+MAX_MULTIPLIER = 255.0
+"""Largest input scale * weight scale / output scale of a convolution. From 256 on, a file is valid TFLite that LiteRT's
+kernels nevertheless refuse to load."""
 
 KEEPS_SCALE = Pad | Split | MaxPool | Upsample | Concatenation
 """Operations that move values without computing: all tensors they touch share one scale."""
@@ -84,13 +82,13 @@ def quantise(graph: Graph, statistics: Mapping[str, Statistics], recipe: Recipe)
     """Choose int8 parameters for every tensor and convolution of a graph, biases uncorrected.
 
     Raises:
-        ExportError: a logistic output, or the network input, must share its scale with other values; or neighbouring
-            tensors are of too different size for int8 kernels.
+        ExportError: a logistic output, or the network input, must share its scale with other values; or a head's values
+            are far too large for its range.
     """
     tensors = tensor_parameters(graph, statistics, recipe)
     convolutions = {op.outputs[0]: quantise_convolution(op, tensors) for op in _convolutions(graph)}
     quantization = Quantization(tensors, convolutions)
-    _check_ratios(graph, quantization)
+    _check_multipliers(graph, quantization)
     return quantization
 
 
@@ -113,14 +111,7 @@ def tensor_parameters(graph: Graph, statistics: Mapping[str, Statistics], recipe
     for head in graph.heads:
         groups[roots[head]].is_head = True
     chosen = {root: _group_parameters(root, group, recipe) for root, group in groups.items()}
-    tensors = {name: chosen[root] for name, root in roots.items()}
-    for operation in graph.operations:
-        if isinstance(operation, LeakyRelu):
-            before, after = tensors[operation.inputs[0]], tensors[operation.outputs[0]]
-            # Steps far finer than those behind the leaky ReLU gain nothing.
-            scale = max(before.scale, LEAKY_RATIOS[0] * after.scale)
-            tensors[operation.inputs[0]] = Affine(scale, before.zero_point)
-    return tensors
+    return {name: chosen[root] for name, root in roots.items()}
 
 
 def scale_groups(graph: Graph) -> dict[str, str]:
@@ -146,8 +137,8 @@ def quantise_convolution(operation: Convolution, tensors: Mapping[str, Affine]) 
     output_scale = tensors[operation.outputs[0]].scale
     weights = operation.weights.astype(np.float64)
     scales = np.abs(weights).max(axis=(1, 2, 3)) / 127
-    # Filters that batch normalisation has all but switched off: their bias must still fit, and kernels want a
-    # multiplier of at least 2**-32.
+    # Filters that batch normalisation has all but switched off: their bias must still fit int32, and the kernels'
+    # fixed-point multiplier must not vanish.
     scales = np.maximum(scales, np.abs(operation.bias) / (input_scale * 2.0**30))
     scales = np.maximum(scales, output_scale / input_scale * 2.0**-24).astype(np.float32)
     stored = np.clip(np.rint(weights / scales[:, None, None, None]), -127, 127).astype(np.int8)
@@ -158,26 +149,16 @@ def _convolutions(graph: Graph) -> list[Convolution]:
     return [operation for operation in graph.operations if isinstance(operation, Convolution)]
 
 
-def _check_ratios(graph: Graph, quantization: Quantization) -> None:
-    for operation in graph.operations:
-        match operation:
-            case Convolution():
-                (low, high), factors = CONVOLUTION_RATIOS, quantization.convolutions[operation.outputs[0]].scales
-            case LeakyRelu():
-                (low, high), factors = LEAKY_RATIOS, np.ones(1, np.float32)
-            case Add():
-                (low, high), factors = ADD_RATIOS, np.ones(1, np.float32)
-            case _:
-                continue
-        for source in operation.inputs:
-            name = operation.outputs[0]
-            ratios = quantization.tensors[source].scale * factors / quantization.tensors[name].scale
-            # A little slack for the last bits of float32.
-            if ratios.min() < 0.999 * low or ratios.max() > high:
-                raise ExportError(
-                    f"int8 cannot hold {name}: expected steps of {low:.2g} to {high:.3g} times its own before it, "
-                    f"got {ratios.min():.2g} to {ratios.max():.3g}"
-                )
+def _check_multipliers(graph: Graph, quantization: Quantization) -> None:
+    for operation in _convolutions(graph):
+        name = operation.outputs[0]
+        largest = float(quantization.convolutions[name].scales.max())
+        multiplier = quantization.tensors[operation.inputs[0]].scale * largest / quantization.tensors[name].scale
+        if multiplier > MAX_MULTIPLIER:
+            raise ExportError(
+                f"int8 cannot hold {name}: expected products of at most {MAX_MULTIPLIER:g} of its steps, "
+                f"got {multiplier:.3g}"
+            )
 
 
 def _join(group: _Group, statistics: Statistics, function: Function) -> None:
