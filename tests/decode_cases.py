@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastyolo.spec import HeadSpec, ModelSpec
-from reference import Candidates, decode_reference, find_candidates, overlap
+from reference import Candidates, decode_reference, find_candidates, overlap, suppress
 
 SEPARATION = 1e-5
 OVERLAP_MARGIN = 1e-5
@@ -57,7 +57,6 @@ SPECS: dict[str, ModelSpec] = {
     "twin heads": ModelSpec((96, 96), (HeadSpec(16, ((23, 27),), 1.05), HeadSpec(16, ((50, 33),), 1.2)), names(2)),
 }
 DTYPES = {"float32": np.float32, "int8": np.int8, "uint8": np.uint8}
-KINDS = ("random", "crowded", "tied", "empty")
 
 
 @dataclass
@@ -112,6 +111,8 @@ def build_case(rng: np.random.Generator, spec: ModelSpec, dtype: Any, kind: str,
             levels = draw_levels(rng, dtype, head_spec.new_coords)
             grids = draw_score_grids(rng, scores, levels, head_spec.new_coords, kind)
         heads.append(draw_head(rng, shape, head_spec, levels, kind, *grids))
+        if kind == "wild":
+            sprinkle(rng, heads[-1].reshape(-1, 5 + spec.num_classes))
         quantization.append((levels.scale, levels.zero_point))
     options = {"spec": spec, "quantization": None if dtype == np.float32 else quantization, **options}
     case = Case(heads, options)
@@ -159,11 +160,11 @@ def draw_score_grids(
         high = low + (high - low) / 100
     if kind == "tied":  # well above all thresholds but 1
         low = high - (high - low) / 10
-    wanted = {"random": 16, "crowded": 16, "tied": 1, "empty": 2}[kind]
+    wanted = {"random": 16, "crowded": 16, "wild": 16, "tied": 1, "empty": 2}[kind]
     values = rng.uniform(low, high, 4000)
     # Score 1, without which threshold 1 would keep nothing. 100 is the highest level of an integer head.
     certain = [1.0] if new_coords else [100.0, np.inf] if levels.dtype == np.float32 else [100.0]
-    if kind in ("random", "crowded") or (kind == "tied" and scores.threshold == 1):
+    if kind in ("random", "crowded", "wild") or (kind == "tied" and scores.threshold == 1):
         values = np.concatenate([np.repeat(certain, 2), values])
     grids: tuple[list[np.generic], list[np.generic]] = ([], [])
     factors: tuple[list[float], list[float]] = ([], [])
@@ -202,6 +203,15 @@ def draw_head(
     return head.reshape(shape)
 
 
+def sprinkle(rng: np.random.Generator, boxes: np.ndarray) -> None:
+    """Put NaN and infinities into a float head; not into sizes, whose boxes would swallow or touch all others."""
+    for value, columns, share in ((np.nan, slice(None), 0.02), (np.inf, slice(2), 0.05), (-np.inf, slice(2), 0.05)):
+        part = boxes[:, columns]
+        part[rng.random(part.shape) < share] = value
+    scores = boxes[:, 4:]
+    scores[rng.random(scores.shape) < 0.05] = -np.inf
+
+
 def draw_terms(
     rng: np.random.Generator, cells: tuple[int, ...], levels: Levels, new_coords: bool, kind: str
 ) -> np.ndarray:
@@ -210,7 +220,7 @@ def draw_terms(
         centre, size = rng.uniform(0, 1, (*cells, 2)), rng.uniform(0.35, 0.75, (*cells, 2))
     else:
         centre = rng.uniform(-4, 4, (*cells, 2))
-        size = rng.uniform(-1, 1, (*cells, 2)) + (0.4 if kind == "crowded" else 0)
+        size = rng.uniform(-1, 1, (*cells, 2)) + (0.4 if kind in ("crowded", "wild") else 0)
     return levels.store(np.concatenate([centre, size], axis=-1))
 
 
@@ -228,21 +238,16 @@ def separate_overlaps(rng: np.random.Generator, case: Case) -> None:
 
 def close_calls(case: Case) -> set[int]:
     """Canonical numbers of the boxes for which a decision of NMS hangs on float noise."""
-    selection = {
-        key: value
-        for key, value in case.options.items()
-        if key not in ("iou_threshold", "max_detections", "nms", "class_agnostic", "clip")
-    }
-    candidates = find_candidates(case.heads, **selection)
-    kept = decode_reference(case.heads, **{**case.options, "clip": False})
-    position = {index: i for i, index in enumerate(candidates.index.tolist())}
-    threshold, nms = case.options["iou_threshold"], case.options["nms"]
-    num_classes = case.options["spec"].num_classes
+    options = dict(case.options)
+    options.pop("clip", None)
+    threshold, nms = options.pop("iou_threshold"), options.pop("nms")
+    max_detections, class_agnostic = options.pop("max_detections"), options.pop("class_agnostic", False)
+    candidates = find_candidates(case.heads, **options)
+    num_classes = options["spec"].num_classes
     found: set[int] = set()
-    for index in kept.index.tolist():
-        best = position[index]
+    for best in suppress(candidates, threshold, max_detections, nms, class_agnostic):
         rivals = np.arange(best + 1, len(candidates.index))
-        if not case.options.get("class_agnostic"):
+        if not class_agnostic:
             rivals = rivals[candidates.class_id[rivals] == candidates.class_id[best]]
         box = candidates.xyxy[best]
         overlaps = overlap(box, candidates.xyxy[rivals], nms)
@@ -276,4 +281,4 @@ def move_box(rng: np.random.Generator, case: Case, box: int) -> None:
 def kept_boxes(result_xyxy: np.ndarray, every_box: np.ndarray) -> np.ndarray:
     """For each returned box the number of the decoded box it is, by the nearest coordinates."""
     distances = np.abs(result_xyxy[:, None].astype(np.float64) - every_box[None]).max(axis=2)
-    return distances.argmin(axis=1)
+    return np.where(np.isnan(distances), np.inf, distances).argmin(axis=1)

@@ -133,11 +133,11 @@ def test_each_head_has_its_stride_and_anchors(decode: Decode) -> None:
 def test_new_coords_pass_through_no_sigmoid_and_no_exp(decode: Decode) -> None:
     spec = network(HeadSpec(32, ((10, 20),), 2.0, True), size=(32, 64))
     heads = blank(spec)
-    heads[0][0, 1, 0] = [0.75, 0.5, 0.5, 0.25, 0.8, 0.5]
+    heads[0][0, 1, 0] = [0.75, 0.5, 0.75, 0.25, 0.8, 0.5]
     xyxy, confidence, _ = decode(tensors(heads), spec=spec)
     # cx = (0.75 * 2 - 0.5 + 1) * 32 = 64, cy = (0.5 * 2 - 0.5) * 32 = 16
-    # w = (2 * 0.5)^2 * 10 = 10, h = (2 * 0.25)^2 * 20 = 5, score = 0.8 * 0.5 = 0.4
-    np.testing.assert_allclose(xyxy, [[59, 13.5, 69, 18.5]], rtol=1e-6)
+    # w = (2 * 0.75)^2 * 10 = 22.5, h = (2 * 0.25)^2 * 20 = 5, score = 0.8 * 0.5 = 0.4
+    np.testing.assert_allclose(xyxy, [[52.75, 13.5, 75.25, 18.5]], rtol=1e-6)
     np.testing.assert_allclose(confidence, [0.4], rtol=1e-6)
 
 
