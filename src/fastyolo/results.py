@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
 
+from fastyolo.coco import COCO_CATEGORY_IDS, is_coco
 from fastyolo.errors import FastYoloError, OptionError
-from fastyolo.spec import COCO_NAMES
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -26,24 +26,6 @@ _SPEED_DECIMALS = 3
 # COCO files are evaluated: ranking follows the score, so it keeps all that a float32 holds near 1.
 _COCO_BOX_DECIMALS = 3
 _COCO_SCORE_DECIMALS = 6
-
-COCO_CATEGORY_IDS: tuple[int, ...] = tuple(
-    category for category in range(1, 91) if category not in (12, 26, 29, 30, 45, 66, 68, 69, 71, 83)
-)
-"""COCO's id of each of the 80 classes: 1 to 90 less the ten that were planned but never annotated.
-
-Source: the "categories" list of COCO's own annotation files (instances_val2017.json).
-"""
-
-# Darknet's spelling -> COCO's own, where they differ.
-_COCO_SPELLING = {
-    "motorbike": "motorcycle",
-    "aeroplane": "airplane",
-    "sofa": "couch",
-    "pottedplant": "potted plant",
-    "diningtable": "dining table",
-    "tvmonitor": "tv",
-}
 
 _PLURALS = {"mouse": "mice", "knife": "knives", "sheep": "sheep", "broccoli": "broccoli", "person": "persons"}
 
@@ -103,7 +85,7 @@ def to_coco(detections: Detections, image_id: int, category_ids: Sequence[int] |
     Raises:
         OptionError: `category_ids` has no entry for a class.
     """
-    if category_ids is None and _is_coco(detections.names):
+    if category_ids is None and is_coco(detections.names):
         category_ids = COCO_CATEGORY_IDS
     entries = []
     for detection in detections:
@@ -125,10 +107,6 @@ def to_coco(detections: Detections, image_id: int, category_ids: Sequence[int] |
             }
         )
     return entries
-
-
-def _is_coco(names: Sequence[str]) -> bool:
-    return [_COCO_SPELLING.get(name, name) for name in names] == [_COCO_SPELLING.get(name, name) for name in COCO_NAMES]
 
 
 def to_supervision(detections: Detections) -> Any:
