@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from fastyolo.detector import Detector
     from fastyolo.errors import (
         DecoderBusyError,
+        EvaluationError,
         ExportError,
         FastYoloError,
         HeadError,
@@ -31,6 +32,7 @@ __all__ = [
     "Detection",
     "Detections",
     "Detector",
+    "EvaluationError",
     "ExportError",
     "FastYoloError",
     "HeadError",

@@ -37,3 +37,7 @@ class DecoderBusyError(FastYoloError, RuntimeError):
 
 class ExportError(FastYoloError):
     """A Darknet network that cannot be turned into a TFLite file."""
+
+
+class EvaluationError(FastYoloError):
+    """Annotated pictures that cannot be scored: a damaged annotation file, missing pictures, unmatched classes."""
