@@ -612,3 +612,30 @@ def test_spec_with_one_class_and_one_head() -> None:
     head = np.zeros((1, 1, 6), np.float32)
     assert len(fastyolo.decode_nms([head], spec=spec).confidence) == 1
     assert len(fastyolo.decode_nms([head[None]], spec=spec).confidence) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "said"),
+    [
+        ({"spec": "yolov4-tiny"}, OptionError, "must be a ModelSpec"),
+        ({"classes": 1}, OptionError, "list of class ids"),
+        ({"classes": "tie"}, OptionError, "list of class ids"),
+        ({"image_size": (10**40, 3)}, OptionError, "between 1 and 16777216"),
+        ({"quantization": 5}, HeadError, r"one \(scale, zero_point\) per head"),
+        ({"quantization": [(1e300, 0)] * 2}, HeadError, "positive float32 number"),
+        ({"quantization": [(0.1, 0.5)] * 2}, HeadError, "whole zero_point"),
+    ],
+)
+def test_arguments_of_another_kind(options: dict[str, Any], error: type[Exception], said: str) -> None:
+    heads = [np.zeros(shape, np.float32) for shape in ModelSpec.yolov4_tiny().head_shapes]
+    with pytest.raises(error, match=said):
+        fastyolo.decode_nms(heads, **options)
+
+
+def test_quantisation_may_come_as_an_array_and_any_limit_as_large_as_wanted() -> None:
+    heads = [np.zeros(shape, np.int8) for shape in ModelSpec.yolov4_tiny().head_shapes]
+    expected = fastyolo.decode_nms(heads, quantization=[(0.5, 3)] * 2, score_threshold=0.0)
+    result = fastyolo.decode_nms(
+        heads, quantization=np.array([[0.5, 3]] * 2), score_threshold=0.0, max_detections=sys.maxsize
+    )
+    np.testing.assert_array_equal(result.confidence[:300], expected.confidence)

@@ -39,6 +39,8 @@ DEFAULT_MAX_DETECTIONS = 300
 
 _BYTE_RANGES = {"|i1": (-128, 127), "|u1": (0, 255)}
 _FLOAT32 = np.dtype(np.float32).str
+_SMALLEST_SCALE, _LARGEST_SCALE = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)
+_LARGEST_IMAGE = 2**24
 
 
 class DecodeResult(NamedTuple):
@@ -88,13 +90,20 @@ class Decoder:
         letterbox: bool = False,
         clip: bool = False,
     ) -> None:
+        if not isinstance(spec, ModelSpec):
+            raise OptionError(f"spec must be a ModelSpec, such as ModelSpec.yolov4_tiny(), got {type(spec).__name__}")
         if nms not in NMS_KINDS:
             raise OptionError(f"nms must be 'iou' or 'diou', got {nms!r}")
         score_threshold = _fraction("score_threshold", score_threshold)
         iou_threshold = _fraction("iou_threshold", iou_threshold)
         max_detections = _whole_number("max_detections", max_detections)
         self.spec = spec
-        self.quantization = _check_quantization(quantization, spec)
+        self.quantization = _check_quantization(quantization)
+        if self.quantization is not None and len(self.quantization) != len(spec.heads):
+            raise HeadError(
+                f"quantization must hold one (scale, zero_point) per head, expected {len(spec.heads)}, "
+                f"got {len(self.quantization)}"
+            )
         self.letterbox = letterbox
         self.clip = clip
         self._lock = threading.Lock()
@@ -168,8 +177,10 @@ class Decoder:
             height, width = (operator.index(side) for side in image_size)
         except (TypeError, ValueError):
             raise OptionError(f"image_size must be (height, width) in whole pixels, got {image_size!r}") from None
-        if height < 1 or width < 1:
-            raise OptionError(f"image_size must be at least 1x1, got height {height}, width {width}")
+        if not (1 <= height <= _LARGEST_IMAGE and 1 <= width <= _LARGEST_IMAGE):
+            raise OptionError(
+                f"image_size must be between 1 and {_LARGEST_IMAGE} pixels each way, got height {height}, width {width}"
+            )
         return network_to_image((height, width), self.spec.input_size, letterbox=self.letterbox)
 
     def _match(self, heads: Sequence[HeadArray]) -> list[int]:
@@ -242,9 +253,9 @@ def decode_nms(
     Returns:
         `DecodeResult`: xyxy float32 (N, 4), confidence float32 (N,), class_id int32 (N,); best first, fresh arrays.
     """
-    if quantization is not None:
-        quantization = tuple(None if pair is None else tuple(pair) for pair in quantization)  # type: ignore[misc]
-    if classes is not None:
+    # The caller may change its lists between calls, so the key needs copies.
+    quantization = _check_quantization(quantization)
+    if isinstance(classes, Iterable) and not isinstance(classes, str):
         classes = tuple(classes)
     key = (
         spec, quantization, score_threshold, iou_threshold, max_detections, nms, class_agnostic, multi_label, classes,
@@ -309,7 +320,7 @@ def _whole_number(name: str, value: int) -> int:
         number = operator.index(value)
     except TypeError:
         raise OptionError(f"{name} must be a whole number, got {value!r}") from None
-    if not 1 <= number < 2**31:
+    if number < 1:
         raise OptionError(f"{name} must be at least 1, got {value!r}")
     return number
 
@@ -318,6 +329,8 @@ def _class_mask(classes: Iterable[int] | None, num_classes: int) -> npt.NDArray[
     if classes is None:
         return np.ones(num_classes, np.uint8)
     mask = np.zeros(num_classes, np.uint8)
+    if isinstance(classes, str) or not isinstance(classes, Iterable):
+        raise OptionError(f"classes must be a list of class ids, got {classes!r}")
     for class_id in classes:
         try:
             row = operator.index(class_id)
@@ -329,34 +342,31 @@ def _class_mask(classes: Iterable[int] | None, num_classes: int) -> npt.NDArray[
     return mask
 
 
-def _check_quantization(
-    quantization: Quantization | None, spec: ModelSpec
-) -> tuple[tuple[float, int] | None, ...] | None:
+def _check_quantization(quantization: Quantization | None) -> tuple[tuple[float, int] | None, ...] | None:
     if quantization is None:
         return None
-    if len(quantization) != len(spec.heads):
-        raise HeadError(
-            f"quantization must hold one (scale, zero_point) per head, expected {len(spec.heads)}, "
-            f"got {len(quantization)}"
-        )
-    return tuple(_check_pair(position, pair) for position, pair in enumerate(quantization))
+    try:
+        pairs = tuple(quantization)
+    except TypeError:
+        raise HeadError(f"quantization must hold one (scale, zero_point) per head, got {quantization!r}") from None
+    return tuple(_check_pair(position, pair) for position, pair in enumerate(pairs))
 
 
 def _check_pair(position: int, pair: tuple[float, int] | None) -> tuple[float, int] | None:
     if pair is None:
         return None
     try:
-        scale, zero_point = float(pair[0]), operator.index(pair[1])
-        if len(pair) != 2:
-            raise TypeError
-    except (TypeError, ValueError, IndexError):
+        scale, zero_point = (float(number) for number in pair)
+        if not zero_point.is_integer():
+            raise ValueError
+    except (TypeError, ValueError):
         raise HeadError(f"quantization[{position}] must be (scale, whole zero_point), got {pair!r}") from None
     # TFLite reports (0.0, 0) for a tensor that is not quantised.
     if scale == 0 and zero_point == 0:
         return None
-    if not (scale > 0 and np.isfinite(np.float32(scale))) or not np.float32(scale) > 0:
-        raise HeadError(f"quantization[{position}]: scale must be a positive number, got {scale!r}")
-    return scale, zero_point
+    if not _SMALLEST_SCALE <= scale <= _LARGEST_SCALE:
+        raise HeadError(f"quantization[{position}]: scale must be a positive float32 number, got {scale!r}")
+    return scale, int(zero_point)
 
 
 def _cell_shape(position: int, head: HeadArray) -> tuple[int, ...]:
