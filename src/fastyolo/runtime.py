@@ -118,7 +118,7 @@ def open_session(
     delegate = parse_device(device)
     if delegate is not None:
         _check_library(delegate.library)
-    threads = _check_threads(threads)
+    threads = check_threads(threads)
     path = os.fspath(model)
     _check_file(path)
     problems: list[FastYoloError] = []
@@ -240,7 +240,8 @@ def _load_problem(name: RuntimeName, delegate: Delegate | None, reason: str) -> 
     return f"its operator '{custom[1]}' cannot run {given}; {cure}"
 
 
-def _check_threads(threads: int | None) -> int:
+def check_threads(threads: int | None) -> int:
+    """Return `threads`, or for None the number of cores this process may use; `OptionError` if it is neither."""
     if threads is None:
         return min(len(os.sched_getaffinity(0)), MAX_THREADS)
     if isinstance(threads, bool) or not isinstance(threads, int) or not 1 <= threads <= MAX_THREADS:
