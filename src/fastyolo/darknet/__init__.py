@@ -11,8 +11,9 @@ from fastyolo.darknet.layers import (
     Yolo,
     network_layers,
     spec_from_cfg,
+    with_input_size,
 )
-from fastyolo.darknet.weights import ConvolutionWeights, read_weights
+from fastyolo.darknet.weights import ConvolutionWeights, count_numbers, read_weights
 
 __all__ = [
     "Cfg",
@@ -25,8 +26,10 @@ __all__ = [
     "Shortcut",
     "Upsample",
     "Yolo",
+    "count_numbers",
     "network_layers",
     "read_cfg",
     "read_weights",
     "spec_from_cfg",
+    "with_input_size",
 ]

@@ -16,6 +16,9 @@ MAX_CFG_BYTES = 1 << 20
 MAX_INTEGER = 1 << 20
 """Largest size, count or index a .cfg may name. Real ones stay far below; a typo must not become a huge allocation."""
 
+MAX_SIDE = 16384
+"""Largest height or width of a network input, in pixels."""
+
 
 class Option(NamedTuple):
     """The text behind ``key=`` and the line it stands on."""
@@ -102,7 +105,7 @@ class Cfg:
     @property
     def input_shape(self) -> tuple[int, int, int]:
         """(height, width, channels) of the network input."""
-        height, width = (self.net.integer(key, None, low=1, high=16384) for key in ("height", "width"))
+        height, width = (self.net.integer(key, None, low=1, high=MAX_SIDE) for key in ("height", "width"))
         return height, width, self.net.integer("channels", 3, low=1, high=1024)
 
 

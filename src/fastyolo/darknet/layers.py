@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from fastyolo.darknet.cfg import MAX_INTEGER, Cfg, Section, shorten
-from fastyolo.errors import SpecError
+from fastyolo.darknet.cfg import MAX_INTEGER, MAX_SIDE, Cfg, Option, Section, shorten
+from fastyolo.errors import OptionError, SpecError
 from fastyolo.spec import HeadSpec, ModelSpec
 
 Shape = tuple[int, int, int]
@@ -34,6 +35,12 @@ class Convolutional(_Layer):
     batch_normalize: bool
     activation: str
     input_channels: int
+
+    @property
+    def multiply_accumulates(self) -> int:
+        """How often a product is added up for one picture."""
+        rows, columns, filters = self.shape
+        return rows * columns * filters * self.input_channels * self.size**2
 
 
 @dataclass(frozen=True)
@@ -111,6 +118,24 @@ def network_layers(cfg: Cfg) -> tuple[Layer, ...]:
             raise section.error(f"an output of 1 to {MAX_INTEGER} each way", "x".join(map(str, layer.shape)))
         walk.layers.append(layer)
     return tuple(walk.layers)
+
+
+def with_input_size(cfg: Cfg, input_size: tuple[int, int]) -> Cfg:
+    """The same network for pictures of another (height, width). Anchors stay: they are in network pixels.
+
+    Raises:
+        OptionError: a size that is no multiple of every stride, or not positive.
+        SpecError: see `spec_from_cfg`.
+    """
+    strides = [head.stride for head in spec_from_cfg(cfg).heads]
+    multiple = math.lcm(*strides)
+    if not all(0 < side <= MAX_SIDE and side % multiple == 0 for side in input_size):
+        height, width = input_size
+        raise OptionError(f"the input size of {cfg.file} must be a multiple of {multiple}, got {height}x{width}")
+    net = cfg.net
+    sides = zip(("height", "width"), input_size, strict=True)
+    options = {**net.options, **{key: Option(str(side), net.line) for key, side in sides}}
+    return replace(cfg, net=replace(net, options=options))
 
 
 def spec_from_cfg(cfg: Cfg, names: Sequence[str] | None = None) -> ModelSpec:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,7 +77,7 @@ def read_weights(path: str | os.PathLike[str], layers: Sequence[Layer]) -> tuple
     return found, hashlib.sha256(content).hexdigest()
 
 
-def count_numbers(layers: Sequence[Layer]) -> int:
+def count_numbers(layers: Iterable[Layer]) -> int:
     """How many float32 numbers the .weights file of these layers holds."""
     return sum(
         layer.filters * ((4 if layer.batch_normalize else 1) + layer.input_channels * layer.size**2)

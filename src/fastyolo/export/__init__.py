@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from fastyolo.darknet import read_cfg, read_weights, spec_from_cfg
+from fastyolo.darknet import read_cfg, read_weights, spec_from_cfg, with_input_size
 from fastyolo.errors import ExportError, OptionError
 from fastyolo.export.build import BATCH_NORM_EPSILON, build_graph, supported_layers
 from fastyolo.export.fetch import OFFICIAL_CFG, Progress, fetch_weights
 from fastyolo.export.graph import INPUT_NAME, Graph
-from fastyolo.files import atomic_write, shown
+from fastyolo.export.output import write_files
 from fastyolo.letterbox import ResizeMode, check_resize
 from fastyolo.metadata import append_metadata
 from fastyolo.spec import COCO_NAMES, ModelSpec
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from fastyolo.export.int8 import Quantization
     from fastyolo.export.pictures import Calibration
     from fastyolo.export.quantise import Recipe
+    from fastyolo.export.vela import Compiled, Target
 
 __all__ = ["FORMATS", "ExportResult", "Format", "export"]
 
@@ -41,12 +42,16 @@ class ExportResult:
     Attributes:
         paths: the file of each format.
         spec: the network that they hold.
-        seconds: the time each step took: "fetch", "read", "calibrate", "quantise", "write".
+        seconds: the time each step took: "fetch", "read", "calibrate", "quantise", "compile", "write".
+        pictures: how many calibrated.
+        compiled: the file for the NPU and what its compiler says about it, if a target was given.
     """
 
     paths: Mapping[Format, Path]
     spec: ModelSpec
     seconds: Mapping[str, float]
+    pictures: int = 0
+    compiled: tuple[Path, Compiled] | None = None
 
 
 @dataclass
@@ -62,7 +67,7 @@ class _Clock:
         try:
             yield
         finally:
-            self.seconds[name] = time.perf_counter() - start
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
 
     def ticker(self, step: str, total: int) -> Callable[[int], None]:
         def tick(done: int) -> None:
@@ -82,6 +87,8 @@ def export(
     names: Sequence[str] | None = None,
     formats: Sequence[Format] | None = None,
     resize: ResizeMode = "stretch",
+    input_size: tuple[int, int] | None = None,
+    target: Target | None = None,
     recipe: Recipe | None = None,
     batch_norm_epsilon: float = BATCH_NORM_EPSILON,
     offline: bool = False,
@@ -98,6 +105,9 @@ def export(
         names: class names; default COCO's for the official network, else "class 0", "class 1", ...
         formats: of `FORMATS`; default all, or only float32 without calibration pictures, which the others need.
         resize: the geometry of calibration, and, through the file's description, of inference.
+        input_size: (height, width) instead of the .cfg's; a multiple of every stride.
+        target: also compile the int8 file (or the quant file, where only that is written) for this chip's NPU, into
+            the folder ``model_TARGET`` beside it.
         recipe: techniques of quantisation.
         batch_norm_epsilon: Darknet's 1e-5 unless another importer is to be matched.
         offline: never use the network.
@@ -110,6 +120,8 @@ def export(
     formats = _check_formats(formats, calibration)
     if (cfg is None) != (weights is None):
         raise OptionError("a network needs both its .cfg and its .weights, got only one of them")
+    if target is not None:
+        _check_target(target, formats)
     clock = _Clock(progress)
     if cfg is None or weights is None:
         names = COCO_NAMES if names is None else names
@@ -118,6 +130,8 @@ def export(
             weights = fetch_weights(offline=offline, progress=progress)
     with clock.step("read"):
         description = read_cfg(cfg)
+        if input_size is not None:
+            description = with_input_size(description, input_size)
         layers = supported_layers(description)
         spec = _with_resize(spec_from_cfg(description, names), resize)
         numbers, source_sha256 = read_weights(weights, layers)
@@ -131,10 +145,18 @@ def export(
     quantization = None
     if calibration is not None and set(formats) - {"float32"}:
         quantization, metadata["calibration"] = _quantise(graph, spec, calibration, recipe, clock)
+    folder, stem = Path(output_dir), f"{Path(cfg).stem}_{_size(spec)}"
+    paths = {kind: folder / f"{stem}_{kind}.tflite" for kind in formats}
     with clock.step("write"):
-        contents = {kind: append_metadata(_content(graph, quantization, kind), metadata) for kind in formats}
-        paths = _write(Path(output_dir), f"{Path(cfg).stem}_{_size(spec)}", contents)
-    return ExportResult(paths, spec, clock.seconds)
+        contents = {paths[kind]: append_metadata(_content(graph, quantization, kind), metadata) for kind in formats}
+    compiled = None
+    if target is not None:
+        with clock.step("compile"):
+            compiled = _compile(paths, contents, metadata, target)
+    with clock.step("write"):
+        write_files(contents if compiled is None else {**contents, compiled[0]: compiled[1].content})
+    pictures = metadata["calibration"]["count"] if "calibration" in metadata else 0
+    return ExportResult(paths, spec, clock.seconds, pictures, compiled)
 
 
 def _quantise(
@@ -170,18 +192,15 @@ def _content(graph: Graph, quantization: Quantization | None, kind: Format) -> b
     return write_tflite(graph, None if kind == "float32" else quantization, float_outputs=kind == "quant")
 
 
-def _write(folder: Path, stem: str, contents: Mapping[Format, bytes]) -> dict[Format, Path]:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except (OSError, ValueError) as error:
-        reason = (isinstance(error, OSError) and error.strerror) or error
-        raise ExportError(f"cannot create {shown(folder)}: {reason}") from None
-    paths: dict[Format, Path] = {}
-    for kind, content in contents.items():
-        paths[kind] = folder / f"{stem}_{kind}.tflite"
-        with atomic_write(paths[kind]) as file:
-            file.write(content)
-    return paths
+def _compile(
+    paths: Mapping[Format, Path], contents: Mapping[Path, bytes], metadata: Mapping[str, Any], target: Target
+) -> tuple[Path, Compiled]:
+    """The file for the NPU, not yet written."""
+    from fastyolo.export.vela import compile_content
+
+    source = paths["int8"] if "int8" in paths else paths["quant"]
+    compiled = compile_content(contents[source], metadata, target=target, name=source.name)
+    return source.parent / f"model_{target}" / f"{source.stem}_vela.tflite", compiled
 
 
 def _check_formats(formats: Sequence[Format] | None, calibration: Calibration | None) -> tuple[Format, ...]:
@@ -193,6 +212,14 @@ def _check_formats(formats: Sequence[Format] | None, calibration: Calibration | 
         if kind != "float32" and calibration is None:
             raise OptionError(f"format {kind} needs calibration pictures, got none")
     return tuple(dict.fromkeys(formats))
+
+
+def _check_target(target: Target, formats: Sequence[Format]) -> None:
+    from fastyolo.export.vela import check_target
+
+    check_target(target)
+    if not {"int8", "quant"} & set(formats):
+        raise OptionError(f"target {target} needs the format int8 or quant, and with them calibration pictures")
 
 
 def _with_resize(spec: ModelSpec, resize: ResizeMode) -> ModelSpec:
