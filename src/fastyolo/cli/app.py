@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from fastyolo.cli.compile import compile_
 from fastyolo.cli.detect import detect
 from fastyolo.cli.export import export
 from fastyolo.cli.info import info
@@ -34,4 +35,5 @@ def _root(
 
 app.command()(detect)
 app.command()(export)
+app.command("compile")(compile_)
 app.command()(info)

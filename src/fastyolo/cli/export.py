@@ -2,13 +2,40 @@
 
 from __future__ import annotations
 
+import re
+from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fastyolo.cli.compile import Target, say_compiled, vela_log
 from fastyolo.cli.console import say, stepwise_progress
 from fastyolo.cli.options import DebugOption, NamesOption, Resize
+
+if TYPE_CHECKING:
+    from fastyolo.export import ExportResult
+
+FEW_PICTURES = 32
+"""Below this many, the choice of calibration pictures shows in the accuracy."""
+
+
+class Format(str, Enum):
+    float32 = "float32"
+    int8 = "int8"
+    quant = "quant"
+
+
+def parse_size(text: str | None) -> tuple[int, int] | None:
+    """ "320" -> (320, 320); "256x416" -> (256, 416), height before width."""
+    from fastyolo.errors import OptionError
+
+    if text is None:
+        return None
+    match = re.fullmatch(r"([0-9]{1,6})(?:x([0-9]{1,6}))?", text)
+    if match is None:
+        raise OptionError(f"--input-size must be a size such as 320, or HEIGHTxWIDTH such as 256x416, got {text!r}")
+    return int(match[1]), int(match[2] or match[1])
 
 
 def export(
@@ -26,14 +53,38 @@ def export(
             "About 100 are enough. Without them only the float32 file is written.",
         ),
     ] = None,
+    formats: Annotated[
+        list[Format] | None,
+        typer.Option(
+            "--format", help="int8 throughout, or quant: int8 in and float32 out; may be repeated. Default: all three."
+        ),
+    ] = None,
+    target: Annotated[
+        Target | None, typer.Option("--target", help="Also compile for this chip's NPU, into DIR/model_imx93/.")
+    ] = None,
     names: NamesOption = None,
     resize: Annotated[
         Resize, typer.Option("--resize", help="How pictures are fitted, in calibration and later.")
     ] = Resize.stretch,
+    input_size: Annotated[
+        str | None,
+        typer.Option(
+            "--input-size",
+            metavar="SIZE|HEIGHTxWIDTH",
+            help="Input of the network, instead of the .cfg's. Anchors stay as they are.",
+        ),
+    ] = None,
     offline: Annotated[bool, typer.Option("--offline", help="Fetch nothing; use what was fetched before.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only list the layers of the .cfg; needs no weights.")
+    ] = False,
     debug: DebugOption = False,
 ) -> None:
     """Turn a Darknet YOLO network into self-describing TFLite files: float32, int8, and int8 with float outputs."""
+    size = parse_size(input_size)
+    if dry_run:
+        _list_layers(cfg, size)
+        return
     from fastyolo.export import export as run
     from fastyolo.spec import read_names
 
@@ -44,13 +95,39 @@ def export(
             output_dir=output,
             calibration=calibration,
             names=read_names(names) if names is not None else None,
+            formats=[kind.value for kind in formats] if formats else None,
             resize=resize.value,
+            input_size=size,
+            target=target.value if target is not None else None,
             offline=offline,
             progress=progress,
+            log=vela_log(debug),
         )
     for path in result.paths.values():
         print(path)
-    if calibration is None:
+    if result.compiled is not None:
+        print(result.compiled[0])
+    _say_more(result, target, calibrated=calibration is not None)
+
+
+def _say_more(result: ExportResult, target: Target | None, *, calibrated: bool) -> None:
+    if not calibrated:
         say("no calibration pictures were given (--calibration), so only the float32 file was written")
+    if 0 < result.pictures < FEW_PICTURES:
+        say(f"warning: {result.pictures} calibration pictures are few; about 100 make a better int8 file")
+    if result.compiled is not None and target is not None:
+        say_compiled(result.compiled[1], target.value)
     steps = ", ".join(f"{step} {seconds:.1f}" for step, seconds in result.seconds.items())
     say(f"seconds: {steps}")
+
+
+def _list_layers(cfg: Path | None, input_size: tuple[int, int] | None) -> None:
+    from fastyolo.cli.layers import layer_table
+    from fastyolo.darknet import read_cfg, with_input_size
+    from fastyolo.export.build import supported_layers
+    from fastyolo.export.fetch import OFFICIAL_CFG
+
+    description = read_cfg(OFFICIAL_CFG if cfg is None else cfg)
+    if input_size is not None:
+        description = with_input_size(description, input_size)
+    print("\n".join(layer_table(supported_layers(description), description.input_shape)))

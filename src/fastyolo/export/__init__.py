@@ -93,6 +93,7 @@ def export(
     batch_norm_epsilon: float = BATCH_NORM_EPSILON,
     offline: bool = False,
     progress: Progress | None = None,
+    log: Callable[[str], None] | None = None,
 ) -> ExportResult:
     """Write a Darknet network as ``NAME_SIZE_FORMAT.tflite`` files, each with its description inside.
 
@@ -112,6 +113,7 @@ def export(
         batch_norm_epsilon: Darknet's 1e-5 unless another importer is to be matched.
         offline: never use the network.
         progress: called as progress(step, done, total) with steps "download", "calibrate" and "quantise".
+        log: called with what the compiler for `target` printed.
 
     Raises:
         SpecError, ExportError, ImageError, OptionError: one line that says what was expected and what came.
@@ -152,7 +154,7 @@ def export(
     compiled = None
     if target is not None:
         with clock.step("compile"):
-            compiled = _compile(paths, contents, metadata, target)
+            compiled = _compile(paths, contents, metadata, target, log)
     with clock.step("write"):
         write_files(contents if compiled is None else {**contents, compiled[0]: compiled[1].content})
     pictures = metadata["calibration"]["count"] if "calibration" in metadata else 0
@@ -193,13 +195,17 @@ def _content(graph: Graph, quantization: Quantization | None, kind: Format) -> b
 
 
 def _compile(
-    paths: Mapping[Format, Path], contents: Mapping[Path, bytes], metadata: Mapping[str, Any], target: Target
+    paths: Mapping[Format, Path],
+    contents: Mapping[Path, bytes],
+    metadata: Mapping[str, Any],
+    target: Target,
+    log: Callable[[str], None] | None,
 ) -> tuple[Path, Compiled]:
     """The file for the NPU, not yet written."""
     from fastyolo.export.vela import compile_content
 
     source = paths["int8"] if "int8" in paths else paths["quant"]
-    compiled = compile_content(contents[source], metadata, target=target, name=source.name)
+    compiled = compile_content(contents[source], metadata, target=target, name=source.name, log=log)
     return source.parent / f"model_{target}" / f"{source.stem}_vela.tflite", compiled
 
 
