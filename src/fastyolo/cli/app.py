@@ -6,6 +6,7 @@ import typer
 
 from fastyolo.cli.compile import compile_
 from fastyolo.cli.detect import detect
+from fastyolo.cli.evaluate import evaluate
 from fastyolo.cli.export import export
 from fastyolo.cli.info import info
 
@@ -34,6 +35,7 @@ def _root(
 
 
 app.command()(detect)
+app.command()(evaluate)
 app.command()(export)
 app.command("compile")(compile_)
 app.command()(info)
