@@ -106,12 +106,13 @@ def match_classes(names: Sequence[str], truth: GroundTruth) -> tuple[int | None,
     class_of: dict[int, str] = {}
     for name, id_ in zip(names, matched, strict=True):
         if id_ in class_of:
-            category = truth.categories[id_]
-            raise EvaluationError(f"classes {class_of[id_]!r} and {name!r} of the model both match {category!r}")
+            pair = f"{class_of[id_]!r} and {name!r}"
+            raise EvaluationError(f"classes {pair} of the model both match category {truth.categories[id_]!r}")
         if id_ is not None:
             class_of[id_] = name
     counts = Counter(entry.category_id for entry in truth.objects if not entry.crowd)
-    unknown = [f"{name!r} ({counts[id_]})" for id_, name in truth.categories.items() if id_ in counts.keys() - class_of]
+    missed = counts.keys() - class_of
+    unknown = [f"{name!r} ({counts[id_]})" for id_, name in truth.categories.items() if id_ in missed]
     if unknown:
         raise EvaluationError(
             f"the model has no class for {some(unknown)}, categories of {shown(truth.path)} (with their number of "
