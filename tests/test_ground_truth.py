@@ -136,7 +136,7 @@ def test_missing_files_and_folders(write: Callable[[Any], Path], document: Docum
         read_ground_truth(path.with_name("gone.json"), path.parent / "images")
     with pytest.raises(EvaluationError, match="Is a directory"):
         read_ground_truth(path.parent, path.parent / "images")
-    with pytest.raises(EvaluationError, match="there is no folder of images .*gone"):
+    with pytest.raises(EvaluationError, match=r"there is no folder of images .*gone"):
         read_ground_truth(path, path.parent / "gone")
 
 
