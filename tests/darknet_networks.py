@@ -22,9 +22,12 @@ from fastyolo.darknet import (
     read_weights,
 )
 from fastyolo.export.build import build_graph, supported_layers
+from fastyolo.export.fetch import OFFICIAL_CFG
 from fastyolo.export.graph import Graph
 
 Float32Array = npt.NDArray[np.float32]
+
+ANCHORS = "10,14, 23,27, 37,58, 81,82, 135,169, 344,319"
 
 
 def conv(filters: int, size: int = 3, stride: int = 1, activation: str = "leaky", normalize: int = 1) -> str:
@@ -41,9 +44,8 @@ def pool(size: int, stride: int) -> str:
 def head(mask: str, classes: int, *, more: str = "") -> str:
     """A linear convolution of the right width and its [yolo]."""
     filters = len(mask.split(",")) * (5 + classes)
-    anchors = "10,14, 23,27, 37,58, 81,82, 135,169, 344,319"
     return conv(filters, 1, 1, "linear", 0) + (
-        f"[yolo]\nmask={mask}\nanchors={anchors}\nclasses={classes}\nnum=6\n{more}\n"
+        f"[yolo]\nmask={mask}\nanchors={ANCHORS}\nclasses={classes}\nnum=6\n{more}\n"
     )
 
 
@@ -61,12 +63,41 @@ def tiny(height: int = 64, width: int = 96, classes: int = 2) -> str:
     )  # fmt: skip
 
 
-def yolov3_tiny(height: int = 96, width: int = 96, classes: int = 80) -> str:
-    """The layers of yolov3-tiny: pools of stride 1 and 2, leaky convolutions, one upsampling."""
+def yolov4_tiny(height: int = 416, width: int = 416, classes: int = 80) -> str:
+    """yolov4-tiny for pictures of this size and so many classes."""
+    text = OFFICIAL_CFG.read_text()
+    for old, new in (
+        ("width=416", f"width={width}"),
+        ("height=416", f"height={height}"),
+        ("classes=80", f"classes={classes}"),
+        ("filters=255", f"filters={3 * (5 + classes)}"),
+    ):
+        assert old in text
+        text = text.replace(old, new)
+    return text
+
+
+def yolov4_tiny_3l(height: int = 416, width: int = 416, classes: int = 80) -> str:
+    """yolov4-tiny-3l: a third head of stride 8, behind layer 15, and nine anchors."""
+    third = [
+        "[route]\nlayers=-3", conv(64, 1), "[upsample]\nstride=2", "[route]\nlayers=-1,15", conv(128),
+        head("0,1,2", classes, more="scale_x_y=1.05"),
+    ]  # fmt: skip
+    text = yolov4_tiny(height, width, classes).replace("mask=3,4,5", "mask=6,7,8").replace("mask=1,2,3", "mask=3,4,5")
+    anchors = "12,16, 19,36, 40,28, 36,75, 76,55, 72,146, 142,110, 192,243, 459,401"
+    return "\n".join([text, *third]).replace(ANCHORS, anchors).replace("num=6", "num=9")
+
+
+def yolov3_tiny(height: int = 416, width: int = 416, classes: int = 80) -> str:
+    """yolov3-tiny: pools of stride 1 and 2, leaky convolutions, one upsampling.
+
+    The fine head has anchors 1, 2, 3 as in yolov4-tiny. A .cfg with 0, 1, 2 also goes around; with the official weights
+    that costs 15 points of AP50.
+    """
     return cfg_text(
         conv(16), pool(2, 2), conv(32), pool(2, 2), conv(64), pool(2, 2), conv(128), pool(2, 2), conv(256), pool(2, 2),
         conv(512), pool(2, 1), conv(1024), conv(256, 1), conv(512), head("3,4,5", classes), "[route]\nlayers=-4",
-        conv(128, 1), "[upsample]\nstride=2", "[route]\nlayers=-1,8", conv(256), head("0,1,2", classes),
+        conv(128, 1), "[upsample]\nstride=2", "[route]\nlayers=-1,8", conv(256), head("1,2,3", classes),
         height=height, width=width,
     )  # fmt: skip
 

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import cv2
 import numpy as np
-import numpy.typing as npt
 import pytest
 
-from darknet_networks import Float32Array, cfg_text, conv, forward, head, load, pool, tiny, write_network, yolov3_tiny
+from darknet_networks import cfg_text, conv, forward, head, load, pool, tiny, write_network
 from fastyolo import ExportError
 from fastyolo.darknet import network_layers, read_cfg, read_weights
 from fastyolo.export.build import supported_layers
 from fastyolo.export.fetch import OFFICIAL_CFG
-from fastyolo.export.graph import Graph, MaxPool, Pad
-from fastyolo.export.tflite import write_tflite
+from fastyolo.export.graph import MaxPool, Pad
+from float_heads import largest_difference, random_image, run_float
 
 NETWORKS = {
     "yolov4-tiny layers": tiny(),
@@ -41,28 +39,6 @@ NETWORKS = {
 }  # fmt: skip
 
 
-def run_float(graph: Graph, image: Float32Array) -> list[Float32Array]:
-    """The heads in .cfg order, (rows, columns, channels) each."""
-    from ai_edge_litert.interpreter import Interpreter
-
-    interpreter = Interpreter(model_content=write_tflite(graph), num_threads=2)
-    interpreter.allocate_tensors()
-    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], image[None])
-    interpreter.invoke()
-    found = {output["name"]: interpreter.get_tensor(output["index"])[0] for output in interpreter.get_output_details()}
-    return [found[name] for name in graph.heads]
-
-
-def random_image(graph: Graph) -> Float32Array:
-    return np.random.default_rng(1).random(graph.shapes["input"], np.float32)
-
-
-def largest_difference(found: list[Float32Array], wanted: list[Float32Array]) -> float:
-    """Of any head, relative to its largest value."""
-    assert [head.shape for head in found] == [head.shape for head in wanted]
-    return max(float(np.abs(a - b).max() / np.abs(b).max()) for a, b in zip(found, wanted, strict=True))
-
-
 @pytest.mark.parametrize("text", NETWORKS.values(), ids=NETWORKS.keys())
 def test_heads_are_those_of_a_plain_reading_of_darknet(tmp_path: Path, text: str) -> None:
     cfg, weights = write_network(tmp_path, text)
@@ -71,36 +47,6 @@ def test_heads_are_those_of_a_plain_reading_of_darknet(tmp_path: Path, text: str
     layers = network_layers(read_cfg(cfg))
     numbers, _ = read_weights(weights, layers)
     assert largest_difference(run_float(graph, image), forward(layers, numbers, image)) < 1e-5
-
-
-def opencv_heads(cfg: Path, weights: Path, image: Float32Array, graph: Graph) -> list[Float32Array]:
-    """The raw heads of OpenCV's importer, which names layers by their position in the .cfg."""
-    net = cv2.dnn.readNetFromDarknet(str(cfg), str(weights))
-    net.setInput(np.ascontiguousarray(image.transpose(2, 0, 1)[None]))
-    layers = network_layers(read_cfg(cfg))
-    names = [f"conv_{index - 1}" for index, layer in enumerate(layers) if layer.section.type == "yolo"]
-    heads: list[npt.NDArray[np.float32]] = list(net.forward(names))
-    return [head[0].transpose(1, 2, 0) for head in heads]
-
-
-@pytest.mark.parametrize(("epsilon", "tolerance"), [(1e-6, 1e-4), (1e-5, 5e-3)])
-def test_official_heads_agree_with_opencv(
-    official_weights: Path, hopper: npt.NDArray[np.uint8], epsilon: float, tolerance: float
-) -> None:
-    # OpenCV folds batch normalisation with 1e-6, Darknet and fastyolo with 1e-5.
-    graph = load(OFFICIAL_CFG, official_weights, epsilon=epsilon)
-    image = cv2.resize(hopper, (416, 416)).astype(np.float32) / np.float32(255)
-    wanted = opencv_heads(OFFICIAL_CFG, official_weights, image, graph)
-    assert [head.shape for head in wanted] == [(13, 13, 255), (26, 26, 255)]
-    assert largest_difference(run_float(graph, image), wanted) < tolerance
-
-
-@pytest.mark.parametrize("text", [tiny(64, 96, 20), yolov3_tiny(64, 96, 80)], ids=["yolov4-tiny", "yolov3-tiny"])
-def test_random_networks_agree_with_opencv(tmp_path: Path, text: str) -> None:
-    cfg, weights = write_network(tmp_path, text)
-    graph = load(cfg, weights, epsilon=1e-6)
-    image = random_image(graph)
-    assert largest_difference(run_float(graph, image), opencv_heads(cfg, weights, image, graph)) < 1e-4
 
 
 def test_outputs_are_listed_finest_first_and_heads_as_in_the_cfg(official_weights: Path) -> None:
