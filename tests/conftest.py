@@ -46,6 +46,19 @@ def hopper(hopper_path: Path) -> npt.NDArray[np.uint8]:
 
 
 @pytest.fixture(scope="session")
+def noise(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with eight seeded pictures of different sizes: as many as calibration takes at the least."""
+    from PIL import Image
+
+    folder = tmp_path_factory.mktemp("noise")
+    random = np.random.default_rng(3)
+    for index in range(8):
+        pixels = random.integers(0, 256, (40 + index, 50 + 3 * index, 3), np.uint8)
+        Image.fromarray(pixels).save(folder / f"{index}.png")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def official_weights() -> Path:
     """The official YOLOv4-tiny weights, fetched once into the user's cache folder."""
     from fastyolo.export.fetch import fetch_weights

@@ -18,6 +18,7 @@ from fastyolo.export import export
 from fastyolo.export.fetch import OFFICIAL_CFG
 from fastyolo.export.quantise import Recipe
 from fastyolo.export.tflite import check_integer
+from fastyolo.export.vela import compile_model
 from fastyolo.runtime import open_session
 from float_heads import largest_difference, opencv_heads, run_float
 from matching import iou_table
@@ -155,6 +156,12 @@ def test_yolov3_tiny_finds_the_tie(yolov3_tiny_files: dict[str, Path], hopper_pa
         assert found.summary() == "1 tie"
         boxes.append(found.xyxy)
     assert iou_table(*boxes)[0, 0] > 0.9
+
+
+def test_the_npu_takes_all_of_yolov3_tiny(tmp_path: Path, yolov3_tiny_files: dict[str, Path]) -> None:
+    _, compiled = compile_model(yolov3_tiny_files["int8"], target="imx93", output_dir=tmp_path)
+    assert compiled.npu_operators > 30
+    assert compiled.cpu_operators == ()
 
 
 def test_yolov3_tiny_in_int8_is_accurate(
