@@ -1,39 +1,19 @@
-from typing import Any, final
+from typing import final
 
 import numpy as np
 import numpy.typing as npt
 
 @final
-class Head:
-    first_box: int
-    rows: int
-    columns: int
-    num_anchors: int
-    num_classes: int
-    num_terms: int
-    def __init__(
-        self,
-        first_box: int,
-        rows: int,
-        columns: int,
-        num_classes: int,
-        anchors: npt.NDArray[np.float32],
-        stride: float,
-        scale_x_y: float,
-        new_coords: bool,
-        score_threshold: float,
-    ) -> None: ...
-    def set_quantization(self, scale: float, zero_point: int, lowest: int) -> None: ...
-
-@final
 class Workspace:
     def __init__(
         self,
+        num_heads: int,
         score_threshold: float,
         iou_threshold: float,
         diou: bool,
         class_agnostic: bool,
         multi_label: bool,
+        anchors: npt.NDArray[np.float32],
         boxes: npt.NDArray[np.float32],
         candidates: npt.NDArray[np.uint64],
         class_mask: npt.NDArray[np.uint8],
@@ -43,8 +23,16 @@ class Workspace:
         confidence: npt.NDArray[np.float32],
         class_id: npt.NDArray[np.int32],
     ) -> None: ...
-    def begin(self, scale_x: float, scale_y: float, offset_x: float, offset_y: float) -> None: ...
-    def scan_float32(self, head: Head, cells: npt.NDArray[Any]) -> None: ...
-    def scan_int8(self, head: Head, cells: npt.NDArray[Any]) -> None: ...
-    def scan_uint8(self, head: Head, cells: npt.NDArray[Any]) -> None: ...
-    def select(self) -> int: ...
+    def set_head(
+        self,
+        index: int,
+        rows: int,
+        columns: int,
+        num_anchors: int,
+        stride: float,
+        scale_x_y: float,
+        new_coords: bool,
+    ) -> None: ...
+    def set_quantization(self, index: int, position: int, scale: float, zero_point: int, signed: bool) -> None: ...
+    def set_image(self, scale_x: float, scale_y: float, offset_x: float, offset_y: float) -> None: ...
+    def run(self, heads: object) -> int: ...

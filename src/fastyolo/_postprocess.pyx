@@ -4,6 +4,13 @@ Every number follows Darknet (AlexeyAB): see `postprocess.py` for the formulas a
 """
 
 cimport cython
+from cpython.buffer cimport (
+    PyBUF_RECORDS_RO,
+    PyBuffer_IsContiguous,
+    PyBuffer_Release,
+    PyObject_GetBuffer,
+)
+from cpython.mem cimport PyMem_Calloc, PyMem_Free
 from libc.float cimport FLT_MIN
 from libc.math cimport INFINITY, fabs, log, powf
 from libc.stdint cimport int32_t, uint32_t, uint64_t
@@ -19,11 +26,12 @@ cdef enum:
     OBJECTNESS = 4
     CLASSES = 5
     BYTES = 256
+    # Boxes tested at once while scanning.
+    SCAN_BLOCK = 4
+    # Classes rejected at once: one vector register of bytes.
+    CLASS_BLOCK = 16
     # exp() of a size term stops here (7.9e13 anchors), so that areas and distances stay finite in float32.
     MAX_SIZE_TERM = 32
-
-# Relative room that makes a gate safe against the last bits of _exp: it may let through, never drop.
-cdef double GATE_SLACK = 1e-6
 
 
 cdef inline float _exp(float x) noexcept nogil:
@@ -72,98 +80,103 @@ cdef inline float _size(float x, bint new_coords) noexcept nogil:
 
 
 cdef float _gate(double score, bint new_coords) noexcept nogil:
-    """The raw value below which no term can reach `score`: _unit(x) >= score implies x >= _gate(score)."""
+    """The raw value below which no term can reach `score`: _unit(x) >= score implies x >= _gate(score).
+
+    Some room below makes it safe against the last bits of _exp: a gate may let through, never drop.
+    """
     cdef double raw
     if score < FLT_MIN:
         return -INFINITY
-    score = score * (1.0 - GATE_SLACK)
+    score = score * 0.999999
     if new_coords:
-        return <float>(score * (1.0 - GATE_SLACK))
+        return <float>score
     raw = log(score / (1.0 - score))
-    return <float>(raw - GATE_SLACK * (1.0 + fabs(raw)))
+    return <float>(raw - 1e-5 * (1.0 + fabs(raw)))
 
 
-@cython.final
-cdef class Head:
-    """One head: its geometry, its gates, and for int8 and uint8 one table per kind of term."""
+cdef inline float _quick_gate(float score, bint new_coords) noexcept nogil:
+    """A gate for `score` that lies up to 0.06 lower than need be, without a logarithm.
 
-    cdef readonly Py_ssize_t first_box, rows, columns, num_anchors, num_classes, num_terms
-    cdef float stride, scale_x_y, score_threshold
-    cdef bint new_coords
-    cdef const float[:, ::1] anchors
-    cdef float float_gate
+    Read as an integer, a float is a piecewise linear log2 that is nowhere above the true one.
+    """
+    cdef float odds
+    cdef int32_t bits
+    # Lowers the logit by 1e-5 / (1 - score) and so outweighs the rounding of 1 - score, 6e-8 / (1 - score), everywhere.
+    score = score * <float>0.99999
+    if new_coords:
+        return score
+    odds = score / (<float>1.0 - score)
+    memcpy(&bits, &odds, sizeof(bits))
+    return (<float>bits * <float>(1.0 / (1 << 23)) - <float>127.0001) * <float>0.6931472
+
+
+cdef struct Head:
+    # One head: its geometry, its gates, and for int8 and uint8 one table per kind of term.
+    Py_ssize_t rows, columns, num_anchors, num_terms
+    Py_ssize_t first_box, num_boxes, first_anchor
+    float stride, scale_x_y, score_threshold
+    bint new_coords
+    float float_gate
     # Tables are indexed by (byte - lowest), lowest being -128 for int8 and 0 for uint8.
-    cdef int lowest
-    cdef bint any_passes
-    cdef int byte_gate
-    cdef int class_gates[BYTES]
-    cdef float units[BYTES]
-    cdef float sizes[BYTES]
-
-    def __init__(
-        self, Py_ssize_t first_box, Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t num_classes,
-        const float[:, ::1] anchors not None, float stride, float scale_x_y, bint new_coords, float score_threshold,
-    ):
-        self.first_box = first_box
-        self.rows = rows
-        self.columns = columns
-        self.num_classes = num_classes
-        self.num_terms = CLASSES + num_classes
-        self.num_anchors = anchors.shape[0]
-        self.anchors = anchors
-        self.stride = stride
-        self.scale_x_y = scale_x_y
-        self.new_coords = new_coords
-        self.score_threshold = score_threshold
-        self.float_gate = _gate(score_threshold, new_coords)
-
-    def set_quantization(self, float scale, int zero_point, int lowest):
-        """Build the tables for real = scale * (byte - zero_point) and bytes from `lowest` on."""
-        cdef int index
-        cdef float real
-        self.lowest = lowest
-        for index in range(BYTES):
-            real = scale * <float>(index + lowest - zero_point)
-            self.units[index] = _unit(real, self.new_coords)
-            self.sizes[index] = _size(real, self.new_coords)
-        self._set_byte_gates()
-
-    cdef void _set_byte_gates(self) noexcept:
-        """For every objectness byte the smallest class byte whose product of scores passes."""
-        cdef int objectness, class_index
-        self.any_passes = False
-        for objectness in range(BYTES - 1, -1, -1):
-            class_index = 0
-            while class_index < BYTES and not (
-                self.units[objectness] * self.units[class_index] >= self.score_threshold
-            ):
-                class_index += 1
-            if class_index < BYTES:
-                self.any_passes = True
-                self.byte_gate = objectness + self.lowest
-            # Where nothing passes the gate is the highest byte, and the product of scores then decides.
-            self.class_gates[objectness] = min(class_index, BYTES - 1) + self.lowest
+    int lowest
+    bint any_passes
+    int byte_gate
+    int class_gates[BYTES]
+    float units[BYTES]
+    float sizes[BYTES]
+    # Whose quantisation the tables hold: the position of an array among those passed, and its buffer format.
+    Py_ssize_t tables_position
+    char tables_format
 
 
-cdef inline float _unit_of(Head head, head_t raw) noexcept nogil:
+cdef void _load_tables(Head* head, float scale, int zero_point, int lowest) noexcept nogil:
+    """Build the tables for real = scale * (byte - zero_point) and bytes from `lowest` on."""
+    cdef int index
+    cdef float real
+    head.lowest = lowest
+    for index in range(BYTES):
+        real = scale * <float>(index + lowest - zero_point)
+        head.units[index] = _unit(real, head.new_coords)
+        head.sizes[index] = _size(real, head.new_coords)
+    _set_byte_gates(head)
+
+
+cdef void _set_byte_gates(Head* head) noexcept nogil:
+    """For every objectness byte the smallest class byte whose product of scores passes."""
+    cdef int objectness, class_index
+    head.any_passes = False
+    for objectness in range(BYTES - 1, -1, -1):
+        class_index = 0
+        while class_index < BYTES and not (
+            head.units[objectness] * head.units[class_index] >= head.score_threshold
+        ):
+            class_index += 1
+        if class_index < BYTES:
+            head.any_passes = True
+            head.byte_gate = objectness + head.lowest
+        # Where nothing passes the gate is the highest byte, and the product of scores then decides.
+        head.class_gates[objectness] = min(class_index, BYTES - 1) + head.lowest
+
+
+cdef inline float _unit_of(const Head* head, head_t raw) noexcept nogil:
     if head_t is float:
         return _unit(raw, head.new_coords)
     else:
         return head.units[<int>raw - head.lowest]
 
 
-cdef inline float _size_of(Head head, head_t raw) noexcept nogil:
+cdef inline float _size_of(const Head* head, head_t raw) noexcept nogil:
     if head_t is float:
         return _size(raw, head.new_coords)
     else:
         return head.sizes[<int>raw - head.lowest]
 
 
-cdef inline head_t _class_gate(Head head, head_t objectness, float objectness_score) noexcept nogil:
+cdef inline head_t _class_gate(const Head* head, head_t objectness, float objectness_score) noexcept nogil:
     if head_t is float:
-        if not objectness_score > 0:  # it passed, so the threshold is 0 and every class passes
+        if head.score_threshold < FLT_MIN:  # every class passes; dividing could be 0 / 0
             return -INFINITY
-        return _gate(head.score_threshold / objectness_score, head.new_coords)
+        return _quick_gate(head.score_threshold / objectness_score, head.new_coords)
     else:
         return <head_t>head.class_gates[<int>objectness - head.lowest]
 
@@ -179,10 +192,14 @@ cdef inline bint _is_number(head_t raw) noexcept nogil:
 cdef class Workspace:
     """All memory that decoding and NMS need, allocated once, and the options they follow."""
 
-    cdef Py_ssize_t num_classes, max_detections, num_candidates
+    cdef Head* heads
+    cdef Py_buffer* views               # one per head, in the order in which the arrays were passed
+    cdef Py_ssize_t* positions          # for each head of the spec the position of its array
+    cdef Py_ssize_t num_heads, num_classes, max_detections, num_candidates
     cdef float score_threshold, iou_threshold
     cdef bint diou, class_agnostic, multi_label
     cdef float scale_x, scale_y, offset_x, offset_y
+    cdef const float[:, ::1] anchors    # of all heads, (width, height)
     cdef float[:, ::1] boxes            # (boxes of all heads, 4) xyxy in image pixels, filled for survivors only
     cdef uint64_t[::1] candidates       # score bits above, inverted canonical index below
     cdef const unsigned char[::1] class_mask
@@ -192,9 +209,24 @@ cdef class Workspace:
     cdef float[::1] confidence
     cdef int32_t[::1] class_id
 
+    def __cinit__(self, Py_ssize_t num_heads, *_args):
+        self.num_heads = num_heads
+        self.heads = <Head*>PyMem_Calloc(num_heads, sizeof(Head))
+        self.views = <Py_buffer*>PyMem_Calloc(num_heads, sizeof(Py_buffer))
+        self.positions = <Py_ssize_t*>PyMem_Calloc(num_heads, sizeof(Py_ssize_t))
+        if self.heads == NULL or self.views == NULL or self.positions == NULL:
+            raise MemoryError
+
+    def __dealloc__(self):
+        PyMem_Free(self.heads)
+        PyMem_Free(self.views)
+        PyMem_Free(self.positions)
+
     def __init__(
-        self, float score_threshold, float iou_threshold, bint diou, bint class_agnostic, bint multi_label,
-        float[:, ::1] boxes not None, uint64_t[::1] candidates not None, const unsigned char[::1] class_mask not None,
+        self, Py_ssize_t num_heads, float score_threshold, float iou_threshold,
+        bint diou, bint class_agnostic, bint multi_label,
+        const float[:, ::1] anchors not None, float[:, ::1] boxes not None, uint64_t[::1] candidates not None,
+        const unsigned char[::1] class_mask not None,
         int32_t[::1] newest_of_class not None, int32_t[::1] older_of_class not None,
         float[:, ::1] xyxy not None, float[::1] confidence not None, int32_t[::1] class_id not None,
     ):
@@ -203,6 +235,7 @@ cdef class Workspace:
         self.diou = diou
         self.class_agnostic = class_agnostic
         self.multi_label = multi_label
+        self.anchors = anchors
         self.boxes = boxes
         self.candidates = candidates
         self.class_mask = class_mask
@@ -213,91 +246,262 @@ cdef class Workspace:
         self.confidence = confidence
         self.class_id = class_id
         self.max_detections = confidence.shape[0]
+        self.scale_x = self.scale_y = 1
 
-    def begin(self, float scale_x, float scale_y, float offset_x, float offset_y):
-        """Start a frame: image = network * scale + offset."""
-        self.num_candidates = 0
+    def set_head(
+        self, Py_ssize_t index, Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t num_anchors,
+        float stride, float scale_x_y, bint new_coords,
+    ):
+        """Describe one head; in order, for each follows on the one before."""
+        cdef Head* head = self._head(index)
+        cdef Head* before
+        head.rows = rows
+        head.columns = columns
+        head.num_anchors = num_anchors
+        head.num_terms = CLASSES + self.num_classes
+        head.num_boxes = rows * columns * num_anchors
+        if index > 0:
+            before = self._head(index - 1)
+            head.first_box = before.first_box + before.num_boxes
+            head.first_anchor = before.first_anchor + before.num_anchors
+        if (
+            head.first_box + head.num_boxes > self.boxes.shape[0]
+            or head.first_anchor + num_anchors > self.anchors.shape[0]
+        ):
+            raise IndexError(index)
+        head.stride = stride
+        head.scale_x_y = scale_x_y
+        head.new_coords = new_coords
+        head.score_threshold = self.score_threshold
+        head.float_gate = _gate(self.score_threshold, new_coords)
+        head.tables_position = -1
+
+    def set_quantization(self, Py_ssize_t index, Py_ssize_t position, float scale, int zero_point, bint signed):
+        """Load the tables of head `index` for the array that will be passed at `position`."""
+        cdef Head* head = self._head(index)
+        _load_tables(head, scale, zero_point, -128 if signed else 0)
+        head.tables_position = position
+        head.tables_format = b"b" if signed else b"B"
+
+    def set_image(self, float scale_x, float scale_y, float offset_x, float offset_y):
+        """Set the map to image pixels: image = network * scale + offset."""
         self.scale_x = scale_x
         self.scale_y = scale_y
         self.offset_x = offset_x
         self.offset_y = offset_y
 
-    def scan_float32(self, Head head not None, const float[:, ::1] cells not None):
-        _check_cells(head, cells.shape[0], cells.shape[1])
-        with nogil:
-            _scan(self, head, cells, head.float_gate)
+    def run(self, heads):
+        """Decode one frame and run NMS; returns how many rows of the result arrays are filled.
 
-    def scan_int8(self, Head head not None, const signed char[:, ::1] cells not None):
-        _check_cells(head, cells.shape[0], cells.shape[1])
-        if head.any_passes:
-            with nogil:
-                _scan(self, head, cells, <signed char>head.byte_gate)
-
-    def scan_uint8(self, Head head not None, const unsigned char[:, ::1] cells not None):
-        _check_cells(head, cells.shape[0], cells.shape[1])
-        if head.any_passes:
-            with nogil:
-                _scan(self, head, cells, <unsigned char>head.byte_gate)
-
-    def select(self):
-        """Run NMS over what was scanned; returns how many rows of the result arrays are filled."""
-        cdef Py_ssize_t kept
-        with nogil:
-            kept = _select(self)
+        -1 where `heads` are not what this can read at once: a list or tuple of C-contiguous arrays, one per head, each
+        float32 or of the integer type and position its tables were loaded for.
+        """
+        cdef Py_ssize_t kept = -1, acquired = 0, position
+        if not isinstance(heads, (list, tuple)) or len(heads) != self.num_heads:
+            return -1
+        try:
+            for position in range(self.num_heads):
+                PyObject_GetBuffer(heads[position], &self.views[position], PyBUF_RECORDS_RO)
+                acquired += 1
+            if self._match():
+                with nogil:
+                    _scan_heads(self)
+                    kept = _select(self)
+        except (TypeError, ValueError, BufferError):  # no array at all
+            return -1
+        finally:
+            for position in range(acquired):
+                PyBuffer_Release(&self.views[position])
         return kept
 
+    cdef Head* _head(self, Py_ssize_t index) except NULL:
+        if not 0 <= index < self.num_heads:
+            raise IndexError(index)
+        return &self.heads[index]
 
-cdef int _check_cells(Head head, Py_ssize_t num_cells, Py_ssize_t num_terms) except -1:
-    if num_cells != head.rows * head.columns or num_terms != head.num_anchors * head.num_terms:
-        raise ValueError(f"cells of shape ({num_cells}, {num_terms}) do not fit the head")
-    return 0
+    cdef bint _match(self) noexcept:
+        """Find the array of every head; False where one is missing or not readable at once."""
+        cdef Py_ssize_t index, position
+        cdef bint taken
+        for index in range(self.num_heads):
+            for position in range(self.num_heads):
+                taken = False
+                for earlier in range(index):
+                    taken = taken or self.positions[earlier] == position
+                if not taken and _fits(&self.heads[index], &self.views[position]):
+                    break
+            else:
+                return False
+            if not _is_readable(&self.heads[index], &self.views[position], position):
+                return False
+            self.positions[index] = position
+        return True
 
 
-cdef void _scan(Workspace work, Head head, const head_t[:, ::1] cells, head_t gate) noexcept nogil:
-    """Append every candidate of one head: boxes in canonical order (cell row-major, then anchor)."""
-    cdef Py_ssize_t cell, anchor, box = head.first_box
-    cdef const head_t* terms
-    for cell in range(cells.shape[0]):
-        for anchor in range(head.num_anchors):
-            terms = &cells[cell, anchor * head.num_terms]
-            # Cheapest test first: nearly every box ends here. NaN is never >= anything.
-            if terms[OBJECTNESS] >= gate and _is_box(terms) and _push_classes(work, head, box, terms):
-                _decode(work, head, box, cell, anchor, terms)
-            box += 1
+cdef inline bint _fits(const Head* head, const Py_buffer* view) noexcept nogil:
+    """True for an array (rows, columns, anchors * terms), with or without a batch axis of 1."""
+    cdef const Py_ssize_t* shape = view.shape
+    if view.ndim == 4 and shape[0] == 1:
+        shape += 1
+    elif view.ndim != 3:
+        return False
+    return shape[0] == head.rows and shape[1] == head.columns and shape[2] == head.num_anchors * head.num_terms
 
 
-cdef inline bint _is_box(const head_t* terms) noexcept nogil:
-    return _is_number(terms[0]) and _is_number(terms[1]) and _is_number(terms[2]) and _is_number(terms[3])
+cdef inline bint _is_readable(const Head* head, const Py_buffer* view, Py_ssize_t position) noexcept:
+    cdef char kind = view.format[0] if view.format != NULL and view.format[1] == 0 else 0
+    if not PyBuffer_IsContiguous(view, b"C"):
+        return False
+    if kind == b"f":
+        return view.itemsize == sizeof(float) and <size_t>view.buf % sizeof(float) == 0
+    return (kind == b"b" or kind == b"B") and head.tables_position == position and head.tables_format == kind
 
 
-cdef inline bint _push_classes(Workspace work, Head head, Py_ssize_t box, const head_t* terms) noexcept nogil:
-    """Append the candidates of one box; True when there was one."""
+cdef void _scan_heads(Workspace work) noexcept nogil:
+    """Collect the candidates of all heads in spec order."""
+    cdef Py_ssize_t index
+    cdef const Head* head
+    cdef const Py_buffer* view
+    work.num_candidates = 0
+    for index in range(work.num_heads):
+        head = &work.heads[index]
+        view = &work.views[work.positions[index]]
+        if view.format[0] == b"f":
+            _scan(work, head, <const float*>view.buf, head.float_gate)
+        elif not head.any_passes:
+            continue
+        elif view.format[0] == b"b":
+            _scan(work, head, <const signed char*>view.buf, <signed char>head.byte_gate)
+        else:
+            _scan(work, head, <const unsigned char*>view.buf, <unsigned char>head.byte_gate)
+
+
+cdef void _scan(Workspace work, const Head* head, const head_t* terms, head_t gate) noexcept nogil:
+    """Append every candidate of one head: boxes in canonical order (cell row-major, then anchor).
+
+    Nearly every box ends at the test of its raw objectness. NaN is never >= anything.
+    """
+    cdef Py_ssize_t step = head.num_terms
+    cdef Py_ssize_t box = 0, ahead
+    cdef const head_t* objectness = terms + OBJECTNESS
+    # Four loads that do not wait for each other, and one branch, where an in-order core would otherwise stall on each.
+    while box + SCAN_BLOCK <= head.num_boxes:
+        if (
+            (objectness[0] >= gate) | (objectness[step] >= gate)
+            | (objectness[2 * step] >= gate) | (objectness[3 * step] >= gate)
+        ):
+            for ahead in range(SCAN_BLOCK):
+                if objectness[ahead * step] >= gate:
+                    _add_box(work, head, box + ahead, terms + (box + ahead) * step)
+        objectness += SCAN_BLOCK * step
+        box += SCAN_BLOCK
+    while box < head.num_boxes:
+        if terms[box * step + OBJECTNESS] >= gate:
+            _add_box(work, head, box, terms + box * step)
+        box += 1
+
+
+cdef void _add_box(Workspace work, const Head* head, Py_ssize_t box, const head_t* terms) noexcept nogil:
+    """Append the candidates of one box whose objectness passed, and decode it if there are any."""
     cdef float objectness = _unit_of(head, terms[OBJECTNESS])
     cdef Py_ssize_t before = work.num_candidates
-    cdef Py_ssize_t class_id
+    cdef Py_ssize_t canonical = head.first_box + box
     cdef head_t gate
-    # No class scores above 1, so objectness alone can already fail; this also keeps the gate below finite.
-    if objectness < work.score_threshold:
-        return False
+    # No class scores above 1, so objectness alone can already fail; this also keeps the class gate finite.
+    if objectness < head.score_threshold or not (
+        _is_number(terms[0]) and _is_number(terms[1]) and _is_number(terms[2]) and _is_number(terms[3])
+    ):
+        return
     gate = _class_gate(head, terms[OBJECTNESS], objectness)
     if work.multi_label:
-        for class_id in range(head.num_classes):
-            if terms[CLASSES + class_id] >= gate:
-                _push(work, box, class_id, objectness * _unit_of(head, terms[CLASSES + class_id]))
+        _push_classes(work, head, canonical, objectness, terms + CLASSES, gate)
     else:
-        class_id = _best_class(terms + CLASSES, head.num_classes)
-        if terms[CLASSES + class_id] >= gate:
-            _push(work, box, class_id, objectness * _unit_of(head, terms[CLASSES + class_id]))
-    return work.num_candidates > before
+        _push_best_class(work, head, canonical, objectness, terms + CLASSES, gate)
+    if work.num_candidates > before:
+        _decode(work, head, box, terms)
 
 
-cdef inline Py_ssize_t _best_class(const head_t* logits, Py_ssize_t num_classes) noexcept nogil:
-    """The class of the highest raw value; ties keep the lower class, NaN never wins over a number."""
-    cdef Py_ssize_t class_id, best = 0
-    for class_id in range(1, num_classes):
-        if logits[class_id] > logits[best] or not _is_number(logits[best]):
-            best = class_id
-    return best
+cdef inline void _push_classes(
+    Workspace work, const Head* head, Py_ssize_t box, float objectness, const head_t* logits, head_t gate
+) noexcept nogil:
+    """Append a candidate for every class that passes."""
+    cdef Py_ssize_t block, class_id, end
+    # Few blocks hold a class that passes; the others are rejected with vector compares.
+    block = 0
+    while block < work.num_classes:
+        end = min(block + CLASS_BLOCK, work.num_classes)
+        if end - block < CLASS_BLOCK or _any_passes(logits + block, gate):
+            for class_id in range(block, end):
+                if logits[class_id] >= gate:
+                    _push(work, box, class_id, objectness * _unit_of(head, logits[class_id]))
+        block = end
+
+
+cdef inline bint _any_passes(const head_t* logits, head_t gate) noexcept nogil:
+    """True when one of CLASS_BLOCK logits reaches the gate. No early exit, so that it compiles to vector compares."""
+    cdef Py_ssize_t index
+    cdef unsigned char any_byte = 0
+    cdef int32_t top, sortable
+    if head_t is float:
+        # As integers, because float compares do not always vectorise; a NaN may pass here and fails right after.
+        top = _sortable(logits[0])
+        for index in range(1, CLASS_BLOCK):
+            sortable = _sortable(logits[index])
+            top = sortable if sortable > top else top
+        return top >= _sortable(gate)
+    else:
+        for index in range(CLASS_BLOCK):
+            any_byte |= logits[index] >= gate
+        return any_byte
+
+
+cdef inline void _push_best_class(
+    Workspace work, const Head* head, Py_ssize_t box, float objectness, const head_t* logits, head_t gate
+) noexcept nogil:
+    """Append a candidate for the class of the highest raw value; ties keep the lower class, NaN never wins."""
+    cdef Py_ssize_t class_id = 0
+    cdef head_t highest = _highest(logits, work.num_classes)
+    if highest >= gate:
+        while not logits[class_id] == highest:
+            class_id += 1
+        _push(work, box, class_id, objectness * _unit_of(head, highest))
+
+
+cdef inline head_t _highest(const head_t* logits, Py_ssize_t count) noexcept nogil:
+    """The highest number; NaN only where there is nothing else."""
+    cdef Py_ssize_t index
+    cdef head_t highest = logits[0]
+    cdef int32_t sortable, top
+    if head_t is float:
+        # Float compares must honour NaN, which keeps them from compiling to vector instructions; integers do not.
+        top = _sortable(logits[0])
+        for index in range(1, count):
+            sortable = _sortable(logits[index])
+            top = sortable if sortable > top else top
+        if top <= _sortable(INFINITY):
+            return _from_sortable(top)
+        for index in range(1, count):  # a NaN came out on top
+            if logits[index] > highest or highest != highest:
+                highest = logits[index]
+        return highest
+    else:
+        for index in range(1, count):
+            highest = logits[index] if logits[index] > highest else highest
+        return highest
+
+
+cdef inline int32_t _sortable(float value) noexcept nogil:
+    """An integer that compares as the float does; NaN of positive sign above infinity, of negative sign below."""
+    cdef int32_t bits
+    memcpy(&bits, &value, sizeof(bits))
+    return bits ^ ((bits >> 31) & 0x7FFFFFFF)
+
+
+cdef inline float _from_sortable(int32_t sortable) noexcept nogil:
+    cdef float value
+    sortable = sortable ^ ((sortable >> 31) & 0x7FFFFFFF)
+    memcpy(&value, &sortable, sizeof(value))
+    return value
 
 
 cdef inline void _push(Workspace work, Py_ssize_t box, Py_ssize_t class_id, float score) noexcept nogil:
@@ -311,21 +515,22 @@ cdef inline void _push(Workspace work, Py_ssize_t box, Py_ssize_t class_id, floa
         work.num_candidates += 1
 
 
-cdef inline void _decode(
-    Workspace work, Head head, Py_ssize_t box, Py_ssize_t cell, Py_ssize_t anchor, const head_t* terms
-) noexcept nogil:
-    """Store one box as xyxy in image pixels."""
+cdef inline void _decode(Workspace work, const Head* head, Py_ssize_t box, const head_t* terms) noexcept nogil:
+    """Store one box as xyxy in image pixels; `box` counts from the head's first one."""
+    cdef Py_ssize_t cell = box // head.num_anchors
+    cdef Py_ssize_t anchor = head.first_anchor + box % head.num_anchors
+    cdef float* corners = &work.boxes[head.first_box + box, 0]
     cdef float column = <float>(cell % head.columns)
     cdef float row = <float>(cell // head.columns)
     cdef float shift = (head.scale_x_y - <float>1.0) * <float>0.5
     cdef float x = (_unit_of(head, terms[0]) * head.scale_x_y - shift + column) * head.stride
     cdef float y = (_unit_of(head, terms[1]) * head.scale_x_y - shift + row) * head.stride
-    cdef float half_width = _size_of(head, terms[2]) * head.anchors[anchor, 0] * <float>0.5
-    cdef float half_height = _size_of(head, terms[3]) * head.anchors[anchor, 1] * <float>0.5
-    work.boxes[box, 0] = (x - half_width) * work.scale_x + work.offset_x
-    work.boxes[box, 1] = (y - half_height) * work.scale_y + work.offset_y
-    work.boxes[box, 2] = (x + half_width) * work.scale_x + work.offset_x
-    work.boxes[box, 3] = (y + half_height) * work.scale_y + work.offset_y
+    cdef float half_width = _size_of(head, terms[2]) * work.anchors[anchor, 0] * <float>0.5
+    cdef float half_height = _size_of(head, terms[3]) * work.anchors[anchor, 1] * <float>0.5
+    corners[0] = (x - half_width) * work.scale_x + work.offset_x
+    corners[1] = (y - half_height) * work.scale_y + work.offset_y
+    corners[2] = (x + half_width) * work.scale_x + work.offset_x
+    corners[3] = (y + half_height) * work.scale_y + work.offset_y
 
 
 cdef Py_ssize_t _select(Workspace work) noexcept nogil:

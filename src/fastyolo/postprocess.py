@@ -16,8 +16,8 @@ from __future__ import annotations
 
 import operator
 import threading
-from collections.abc import Iterable, Sequence
-from typing import Literal, NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +25,7 @@ import numpy.typing as npt
 from fastyolo import _postprocess
 from fastyolo.errors import DecoderBusyError, HeadError, OptionError
 from fastyolo.letterbox import Affine, network_to_image
-from fastyolo.spec import ModelSpec, fitting_spec
+from fastyolo.spec import HeadSpec, ModelSpec, fitting_spec
 
 NmsKind = Literal["iou", "diou"]
 NMS_KINDS: tuple[NmsKind, ...] = ("iou", "diou")
@@ -107,9 +107,8 @@ class Decoder:
         self.letterbox = letterbox
         self.clip = clip
         self._lock = threading.Lock()
-        self._heads = _build_heads(spec, score_threshold)
-        self._tables: list[tuple[float, int, str] | None] = [None] * len(self._heads)
-        num_boxes = sum(head.rows * head.columns * head.num_anchors for head in self._heads)
+        self._image_size: tuple[int, int] | None = None
+        num_boxes = sum(rows * columns * len(head.anchors) for head, rows, columns in _grids(spec))
         if num_boxes * spec.num_classes >= 2**32:
             raise OptionError(f"boxes x classes must stay below 2**32, got {num_boxes} x {spec.num_classes}")
         # Room for the worst case; the system backs it with memory only when it is touched.
@@ -119,11 +118,13 @@ class Decoder:
         self._confidence = np.empty(num_kept, np.float32)
         self._class_id = np.empty(num_kept, np.int32)
         self._workspace = _postprocess.Workspace(
+            len(spec.heads),
             score_threshold,
             iou_threshold,
             nms == "diou",
             class_agnostic,
             multi_label,
+            np.array([anchor for head in spec.heads for anchor in head.anchors], np.float32),
             np.empty((num_boxes, 4), np.float32),
             np.empty(num_candidates, np.uint64),
             _class_mask(classes, spec.num_classes),
@@ -133,6 +134,10 @@ class Decoder:
             self._confidence,
             self._class_id,
         )
+        for index, (head, rows, columns) in enumerate(_grids(spec)):
+            self._workspace.set_head(
+                index, rows, columns, len(head.anchors), head.stride, head.scale_x_y, head.new_coords
+            )
 
     def __call__(self, heads: Sequence[HeadArray], image_size: tuple[int, int] | None = None) -> DecodeResult:
         """Decode one frame.
@@ -149,15 +154,15 @@ class Decoder:
             HeadError: the heads do not fit the spec, or lack their quantisation.
             DecoderBusyError: another thread is using this decoder.
         """
-        affine = self._affine(image_size)
         if not self._lock.acquire(blocking=False):
             raise DecoderBusyError("this Decoder is in use in another thread; give each thread its own")
         try:
-            order = self._match(heads)
-            self._workspace.begin(*affine)
-            for index, position in enumerate(order):
-                self._scan(index, heads[position], position)
-            kept = self._workspace.select()
+            if image_size != self._image_size or (image_size is None and self.letterbox):
+                self._workspace.set_image(*self._affine(image_size))
+                self._image_size = image_size
+            kept = self._workspace.run(heads)
+            if kept < 0:
+                kept = self._workspace.run(self._prepared(heads))
             result = DecodeResult(
                 self._xyxy[:kept].copy(), self._confidence[:kept].copy(), self._class_id[:kept].copy()
             )
@@ -183,6 +188,16 @@ class Decoder:
             )
         return network_to_image((height, width), self.spec.input_size, letterbox=self.letterbox)
 
+    def _prepared(self, heads: Sequence[HeadArray]) -> list[HeadArray]:
+        """The heads as the kernel reads them at once, with the tables of integer ones loaded; or why they cannot be."""
+        arrays = []
+        for index, position in enumerate(self._match(heads)):
+            array = heads[position]
+            if array.dtype.str != _FLOAT32:
+                self._load_tables(index, position, array.dtype)
+            arrays.append((position, array))
+        return [np.require(array, requirements=("C", "A")) for _, array in sorted(arrays, key=lambda pair: pair[0])]
+
     def _match(self, heads: Sequence[HeadArray]) -> list[int]:
         """For every head of the spec, the position of its array in `heads`."""
         if isinstance(heads, np.ndarray) or not isinstance(heads, Sequence):
@@ -192,41 +207,25 @@ class Decoder:
         order = []
         for expected in self.spec.head_shapes:
             position = next((position for position in free if shapes[position] == expected), None)
-            if position is None or len(shapes) != len(self._heads):
+            if position is None or len(shapes) != len(self.spec.heads):
                 raise HeadError(_mismatch(self.spec, shapes))
             free.remove(position)
             order.append(position)
         return order
 
-    def _scan(self, index: int, array: HeadArray, position: int) -> None:
-        head = self._heads[index]
-        if not array.flags.c_contiguous or not array.flags.aligned:
-            array = np.require(array, requirements=("C", "A"))
-        cells = array.reshape(head.rows * head.columns, head.num_anchors * head.num_terms)
-        kind = array.dtype.str
-        if kind == _FLOAT32:
-            self._workspace.scan_float32(head, cells)
-            return
-        quantization = self.quantization[position] if self.quantization else None
-        if quantization is None:
+    def _load_tables(self, index: int, position: int, dtype: np.dtype[Any]) -> None:
+        pair = self.quantization[position] if self.quantization else None
+        if pair is None:
             raise HeadError(
-                f"head {position} is {array.dtype}: pass quantization=[(scale, zero_point), ...], one pair per head"
+                f"head {position} is {dtype}: pass quantization=[(scale, zero_point), ...], one pair per head"
             )
-        self._load_tables(index, position, *quantization, kind)
-        (self._workspace.scan_int8 if kind == "|i1" else self._workspace.scan_uint8)(head, cells)
-
-    def _load_tables(self, index: int, position: int, scale: float, zero_point: int, kind: str) -> None:
-        tables = (scale, zero_point, kind)
-        if self._tables[index] == tables:
-            return
-        lowest, highest = _BYTE_RANGES[kind]
+        scale, zero_point = pair
+        lowest, highest = _BYTE_RANGES[dtype.str]
         if not lowest <= zero_point <= highest:
             raise HeadError(
-                f"quantization[{position}]: zero_point must be in {lowest}..{highest} for {np.dtype(kind)}, "
-                f"got {zero_point}"
+                f"quantization[{position}]: zero_point must be in {lowest}..{highest} for {dtype}, got {zero_point}"
             )
-        self._heads[index].set_quantization(scale, zero_point, lowest)
-        self._tables[index] = tables
+        self._workspace.set_quantization(index, position, scale, zero_point, lowest < 0)
 
 
 def decode_nms(
@@ -284,25 +283,10 @@ def decode_nms(
 _latest = threading.local()
 
 
-def _build_heads(spec: ModelSpec, score_threshold: float) -> list[_postprocess.Head]:
-    heads = []
-    first_box = 0
+def _grids(spec: ModelSpec) -> Iterator[tuple[HeadSpec, int, int]]:
+    """Every head with its rows and columns."""
     for head, (rows, columns, _) in zip(spec.heads, spec.head_shapes, strict=True):
-        heads.append(
-            _postprocess.Head(
-                first_box,
-                rows,
-                columns,
-                spec.num_classes,
-                np.array(head.anchors, np.float32),
-                head.stride,
-                head.scale_x_y,
-                head.new_coords,
-                score_threshold,
-            )
-        )
-        first_box += rows * columns * len(head.anchors)
-    return heads
+        yield head, rows, columns
 
 
 def _fraction(name: str, value: float) -> float:
