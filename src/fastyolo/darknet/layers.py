@@ -131,7 +131,8 @@ def with_input_size(cfg: Cfg, input_size: tuple[int, int]) -> Cfg:
     multiple = math.lcm(*strides)
     if not all(0 < side <= MAX_SIDE and side % multiple == 0 for side in input_size):
         height, width = input_size
-        raise OptionError(f"the input size of {cfg.file} must be a multiple of {multiple}, got {height}x{width}")
+        expected = f"a multiple of {multiple} up to {MAX_SIDE} each way"
+        raise OptionError(f"the input size of {cfg.file} must be {expected}, got {height}x{width}")
     net = cfg.net
     sides = zip(("height", "width"), input_size, strict=True)
     options = {**net.options, **{key: Option(str(side), net.line) for key, side in sides}}
