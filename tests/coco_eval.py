@@ -1,4 +1,4 @@
-"""COCO AP of a detector, by pycocotools."""
+"""COCO AP by pycocotools alone, to check `fastyolo.evaluate` with."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 import io
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
@@ -15,23 +15,29 @@ from fastyolo import Detections
 
 
 class Accuracy(NamedTuple):
-    """In percent: AP at IoU 0.50:0.95, and at 0.50."""
+    """In percent: AP at IoU 0.50:0.95, at 0.50, and of objects below 32 x 32 pixels."""
 
     ap: float
     ap50: float
+    ap_small: float
 
 
-def coco_accuracy(detect: Callable[[Path], Detections], coco_dir: Path) -> Accuracy:
-    """Run `detect` over the 128 val2017 pictures and score what it finds, up to 300 objects a picture."""
+def score_results(results: Any, coco_dir: Path, pictures: int = 128) -> Accuracy:
+    """Score a results file, or a list of its entries, on the first val2017 pictures, up to 300 objects in each."""
     with contextlib.redirect_stdout(io.StringIO()):
         truth = COCO(str(coco_dir / "instances_val2017_128.json"))
-        results = []
-        for image_id in sorted(truth.getImgIds()):
-            name = truth.loadImgs(image_id)[0]["file_name"]
-            results += detect(coco_dir / "val2017" / name).to_coco(image_id)
         evaluation = COCOeval(truth, truth.loadRes(results), "bbox")
+        evaluation.params.imgIds = sorted(truth.getImgIds())[:pictures]
         evaluation.params.maxDets = [1, 10, 300]
         evaluation.evaluate()
         evaluation.accumulate()
-    precision = evaluation.eval["precision"][:, :, :, 0, -1]  # IoU, recall, class, all areas, 300 detections
-    return Accuracy(*(100 * values[values > -1].mean() for values in (precision, precision[0])))
+    precision = evaluation.eval["precision"][..., -1]  # IoU, recall, class, area
+    parts = (precision[..., 0], precision[0, ..., 0], precision[..., 1])
+    return Accuracy(*(100 * values[values > -1].mean() for values in parts))
+
+
+def coco_accuracy(detect: Callable[[Path], Detections], coco_dir: Path, pictures: int = 128) -> Accuracy:
+    """Run `detect` over the first val2017 pictures and score what it finds."""
+    paths = sorted((coco_dir / "val2017").iterdir())[:pictures]
+    entries = [entry for path in paths for entry in detect(path).to_coco(int(path.stem))]
+    return score_results(entries, coco_dir, pictures)
