@@ -37,7 +37,7 @@ def test_decoding_loads_numpy_and_nothing_heavy() -> None:
     assert not loaded & {*HEAVY, "typer"}
 
 
-@pytest.mark.parametrize("command", ["--help", "detect --help", "export --help", "info --help"])
+@pytest.mark.parametrize("command", ["--help", "detect --help", "export --help", "compile --help", "info --help"])
 def test_help_loads_nothing_heavy(command: str) -> None:
     loaded = loaded_after(
         f"from fastyolo.cli import main\ntry:\n    main({command.split()!r})\nexcept SystemExit: pass"

@@ -13,12 +13,14 @@ import pytest
 
 from command import COMMAND, fastyolo
 from conftest import REPOSITORY
+from darknet_networks import tiny, write_network
 
 README = (REPOSITORY / "README.md").read_text()
+EXPORT = (REPOSITORY / "docs" / "export.md").read_text()
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+def blocks(language: str, text: str = README) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
 
 
 @pytest.fixture
@@ -27,6 +29,9 @@ def folder(tmp_path: Path, hopper_path: Path) -> Path:
     (tmp_path / "pictures" / "more").mkdir(parents=True)
     for name in ("street.jpg", "pictures/1.jpg", "pictures/more/2.jpg"):
         shutil.copy(hopper_path, tmp_path / name)
+    (tmp_path / "calibration").mkdir()
+    for index in range(8):
+        shutil.copy(hopper_path, tmp_path / "calibration" / f"{index}.jpg")
     return tmp_path
 
 
@@ -55,10 +60,21 @@ def test_shell_snippets_run(folder: Path, line: str) -> None:
     assert run.returncode == 0, run.stderr
 
 
+def test_shell_snippets_about_exporting_run_one_after_the_other(folder: Path) -> None:
+    write_network(folder, tiny(), name="my")
+    (folder / "my.names").write_text("tom\nfelix\n")
+    for line in "".join(blocks("sh", EXPORT)).splitlines():
+        words = shlex.split(line, comments=True)
+        run = subprocess.run([*COMMAND, *words[1:]], cwd=folder, capture_output=True, text=True, check=False)
+        assert run.returncode == 0, run.stderr
+    for name in re.findall(r"^\| `(.*?)`", EXPORT, re.MULTILINE):
+        assert (folder / "models" / name).is_file(), name
+
+
 def test_every_option_it_names_exists() -> None:
-    commands = ("detect", "export", "info")
+    commands = ("detect", "export", "compile", "evaluate", "info")
     known = " ".join(fastyolo(command, "--help", COLUMNS="200").stdout for command in commands)
-    for option in set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README)):
+    for option in set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README + EXPORT)):
         assert re.search(rf"{option}\b", known), option
 
 
