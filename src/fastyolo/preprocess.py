@@ -20,7 +20,7 @@ from fastyolo.letterbox import LETTERBOX_GREY, ResizeMode, check_resize, place
 ColorOrder = Literal["rgb", "bgr"]
 Tensor = npt.NDArray[Any]
 
-_WEIGHT_ONE = 2048
+_WEIGHT_ONE = 32768
 _BYTE_RANGES = {"int8": (-128, 127), "uint8": (0, 255)}
 
 
@@ -86,14 +86,19 @@ class Preprocessor:
 
     def _plan(self, height: int, width: int) -> _preprocess.Resizer:
         x, y, place_width, place_height = place((height, width), self.input_size, letterbox=self.resize == "letterbox")
+        columns, column_weights = _taps(width, place_width)
+        rows, row_weights = _taps(height, place_height)
         return _preprocess.Resizer(
             height,
             width,
             x,
             y,
-            _taps(width, place_width),
-            _taps(height, place_height),
-            np.empty((2, place_width * 3), np.int32),
+            columns,
+            np.repeat(column_weights.astype(np.int16), 3),
+            np.concatenate([rows, row_weights[np.newaxis]]),
+            np.empty((2, place_width * 3), np.int16),
+            np.empty((2, place_width * 3 + 1), np.uint8),
+            np.empty(width * 3, np.uint8),
             self._multiplier,
             self._offset,
             *self._limits,
@@ -122,10 +127,11 @@ def _transfer(dtype: np.dtype[Any], quantization: tuple[float, int] | None) -> t
     return (1.0 if abs(multiplier - 1) < 1e-5 else multiplier), float(zero_point), limits
 
 
-def _taps(source: int, target: int) -> npt.NDArray[np.int32]:
-    """(3, target): for every target pixel the two source pixels and the weight of the second, in 1/2048."""
+def _taps(source: int, target: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+    """(2, target): the two source pixels of every target pixel; (target,): the weight of the second, of 32768."""
     centre = (np.arange(target) + 0.5) * (source / target) - 0.5
     first = np.floor(centre)
-    weight = np.rint((centre - first) * _WEIGHT_ONE)
-    taps = np.stack([np.clip(first, 0, source - 1), np.clip(first + 1, 0, source - 1), weight])
-    return np.ascontiguousarray(taps, np.int32)
+    # 1 does not fit in 15 bits, and is never needed: the second pixel would then be the first.
+    weights = np.minimum(np.rint((centre - first) * _WEIGHT_ONE), _WEIGHT_ONE - 1)
+    pixels = np.stack([np.clip(first, 0, source - 1), np.clip(first + 1, 0, source - 1)])
+    return np.ascontiguousarray(pixels, np.int32), weights.astype(np.int32)
