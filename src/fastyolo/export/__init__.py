@@ -124,6 +124,9 @@ def export(
         raise OptionError("a network needs both its .cfg and its .weights, got only one of them")
     if target is not None:
         _check_target(target, formats)
+    if calibration is not None:
+        # Before anything is downloaded.
+        _check_pictures(calibration)
     clock = _Clock(progress)
     if cfg is None or weights is None:
         names = COCO_NAMES if names is None else names
@@ -226,6 +229,12 @@ def _check_target(target: Target, formats: Sequence[Format]) -> None:
     check_target(target)
     if not {"int8", "quant"} & set(formats):
         raise OptionError(f"target {target} needs the format int8 or quant, and with them calibration pictures")
+
+
+def _check_pictures(calibration: Calibration) -> None:
+    from fastyolo.export.pictures import find_pictures
+
+    find_pictures(calibration)
 
 
 def _with_resize(spec: ModelSpec, resize: ResizeMode) -> ModelSpec:
