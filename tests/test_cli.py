@@ -171,6 +171,15 @@ def test_debug_shows_the_traceback() -> None:
     assert "Traceback" in run.stderr
 
 
+def test_a_full_disk_behind_stdout_is_one_line(hopper_path: Path) -> None:
+    with open("/dev/full", "w") as full:
+        run = subprocess.run(
+            [*COMMAND, "detect", hopper_path], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert run.returncode == 1
+    assert "No space left on device" in one_line(run.stderr)
+
+
 def test_a_closed_pipe_is_no_error(hopper_path: Path) -> None:
     pipeline = f"{' '.join(COMMAND)} detect {hopper_path} {hopper_path.parent} -f jsonl | head -c 10"
     run = subprocess.run(["bash", "-c", pipeline], capture_output=True, text=True, timeout=120, check=False)

@@ -42,6 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         _leave(2, str(error), debug)
     except FastYoloError as error:
         _leave(1, str(error), debug)
+    except OSError as error:
+        # Our own files have errors of their own by now; what is left is stdout, such as on a full disk.
+        _leave(1, f"cannot go on: {error}", debug)
     except Exception as error:
         _leave(1, f"unexpected {type(error).__name__}: {error}; --debug shows where", debug)
     sys.exit(code if isinstance(code, int) else 0)
