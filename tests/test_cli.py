@@ -230,7 +230,7 @@ def test_info_tells_what_works() -> None:
 
 def test_help_and_version_name_every_command() -> None:
     text = fastyolo("--help").stdout
-    assert all(command in text for command in ("detect", "export", "compile", "info"))
+    assert all(command in text for command in ("detect", "evaluate", "export", "compile", "info"))
     assert fastyolo("--version").stdout.startswith("fastyolo 0.")
     assert fastyolo().returncode == 2 or "Usage" in fastyolo().stdout
 

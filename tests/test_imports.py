@@ -37,13 +37,20 @@ def test_decoding_loads_numpy_and_nothing_heavy() -> None:
     assert not loaded & {*HEAVY, "typer"}
 
 
-@pytest.mark.parametrize("command", ["--help", "detect --help", "export --help", "compile --help", "info --help"])
+@pytest.mark.parametrize(
+    "command", ["--help", "detect --help", "export --help", "compile --help", "evaluate --help", "info --help"]
+)
 def test_help_loads_nothing_heavy(command: str) -> None:
     loaded = loaded_after(
         f"from fastyolo.cli import main\ntry:\n    main({command.split()!r})\nexcept SystemExit: pass"
     )
     # Typer draws its help with rich.
     assert not loaded & ({*HEAVY, "numpy"} - {"rich"})
+
+
+def test_evaluating_loads_its_extras_late() -> None:
+    loaded = loaded_after("import fastyolo.evaluate, fastyolo.ladder, fastyolo.charts")
+    assert not loaded & {"pycocotools", "matplotlib", "PIL", "typer", "rich", "ai_edge_litert"}
 
 
 def test_detecting_loads_no_drawing() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import shutil
@@ -17,6 +18,7 @@ from darknet_networks import tiny, write_network
 
 README = (REPOSITORY / "README.md").read_text()
 EXPORT = (REPOSITORY / "docs" / "export.md").read_text()
+EVALUATE = (REPOSITORY / "docs" / "evaluate.md").read_text()
 
 
 def blocks(language: str, text: str = README) -> list[str]:
@@ -32,6 +34,12 @@ def folder(tmp_path: Path, hopper_path: Path) -> Path:
     (tmp_path / "calibration").mkdir()
     for index in range(8):
         shutil.copy(hopper_path, tmp_path / "calibration" / f"{index}.jpg")
+    document = {
+        "images": [{"id": 1, "file_name": "1.jpg"}],
+        "categories": [{"id": 1, "name": "person"}],
+        "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [12, 20, 490, 575]}],
+    }
+    (tmp_path / "pictures.json").write_text(json.dumps(document))
     return tmp_path
 
 
@@ -71,10 +79,20 @@ def test_shell_snippets_about_exporting_run_one_after_the_other(folder: Path) ->
         assert (folder / "models" / name).is_file(), name
 
 
+def test_shell_snippets_about_evaluating_run_one_after_the_other(folder: Path) -> None:
+    for line in "".join(blocks("sh", EVALUATE)).splitlines():
+        run = subprocess.run(
+            [*COMMAND, *shlex.split(line)[1:]], cwd=folder, capture_output=True, text=True, check=False
+        )
+        assert run.returncode == 0, run.stderr
+    assert (folder / "found.json").is_file()
+    assert (folder / "charts" / "ap_by_class.png").is_file()
+
+
 def test_every_option_it_names_exists() -> None:
     commands = ("detect", "export", "compile", "evaluate", "info")
     known = " ".join(fastyolo(command, "--help", COLUMNS="200").stdout for command in commands)
-    for option in set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README + EXPORT)):
+    for option in set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README + EXPORT + EVALUATE)):
         assert re.search(rf"{option}\b", known), option
 
 
