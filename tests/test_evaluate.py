@@ -246,7 +246,7 @@ def test_the_number_of_cores_does_not_matter(coco_dir: Path, capfd: pytest.Captu
 
 
 def test_settings_reach_the_detector(coco_dir: Path) -> None:
-    def detected(**settings: Any) -> int:
+    def detected(**settings: Any) -> np.ndarray:
         steps: list[tuple[str, int, int]] = []
         evaluation = evaluate(
             images=coco_dir / "val2017",
@@ -258,11 +258,12 @@ def test_settings_reach_the_detector(coco_dir: Path) -> None:
         assert [step for step in steps if step[0] == "detecting"] == [("detecting", 1, 2), ("detecting", 2, 2)]
         assert steps[-1] == ("scoring", 80, 80)
         assert evaluation.settings == Settings(**{"resize": "stretch", **settings})
-        return len(evaluation.found)
+        return evaluation.found.bbox
 
-    assert detected() > detected(multi_label=False) > detected(score_threshold=0.3)
-    assert detected(max_detections=7) == 14
-    assert detected(score_threshold=0.1, resize="letterbox") != detected(score_threshold=0.1)
+    assert len(detected()) > len(detected(multi_label=False)) > len(detected(score_threshold=0.3))
+    assert len(detected(max_detections=7)) == 14
+    first = slice(5)  # the best of the first picture
+    assert not np.allclose(detected(resize="letterbox")[first], detected()[first], atol=0.5)
 
 
 @pytest.mark.parametrize("classes", [1, 2, 80])
