@@ -36,7 +36,7 @@ def test_three_files_come_out_and_describe_themselves(
     names = ["cats_64x96_float32.tflite", "cats_64x96_int8.tflite", "cats_64x96_quant.tflite"]
     assert [path.name for path in result.paths.values()] == names
     assert sorted(path.name for path in (tmp_path / "new" / "out").iterdir()) == names
-    assert set(result.seconds) == {"read", "calibrate", "quantise", "write"}
+    assert set(result.seconds) == {"read", "calibrate", "quantise", "report", "write"}
     for path in result.paths.values():
         assert ModelSpec.from_model(path) == result.spec == ModelSpec.from_cfg(network[0], names=["tom", "felix"])
         metadata = read_metadata(path)
@@ -105,7 +105,8 @@ def test_all_files_are_written_or_none(tmp_path: Path, network: tuple[Path, Path
 def test_progress_counts_every_picture(tmp_path: Path, network: tuple[Path, Path], calibration: Path) -> None:
     calls: list[tuple[str, int, int]] = []
     export(*network, output_dir=tmp_path, calibration=calibration, progress=lambda *call: calls.append(call))
-    assert calls == [("calibrate", done, 8) for done in range(9)]
+    pictures = [("calibrate", done, 8) for done in range(9)]
+    assert calls == pictures + [("quantise", done, 11) for done in range(12)]
 
 
 def test_the_official_network_needs_no_files(tmp_path: Path, official_weights: Path) -> None:

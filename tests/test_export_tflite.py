@@ -12,11 +12,11 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
 from darknet_networks import cfg_text, conv, head, load, pictures, pool, tiny, write_network
-from fastyolo import ExportError
+from fastyolo import ExportError, ModelSpec
 from fastyolo.export.calibrate import calibrate
 from fastyolo.export.graph import Graph
 from fastyolo.export.int8 import Quantization
-from fastyolo.export.quantise import Recipe, quantise
+from fastyolo.export.quantise import quantise
 from fastyolo.export.tflite import check_integer, write_tflite
 
 EVERYTHING = cfg_text(
@@ -27,18 +27,23 @@ EVERYTHING = cfg_text(
 )  # fmt: skip
 
 
-def quantised(graph: Graph) -> Quantization:
-    return quantise(graph, calibrate(graph, pictures(graph)), Recipe())
+def quantised(graph: Graph, cfg: Path) -> Quantization:
+    return quantise(graph, calibrate(graph, ModelSpec.from_cfg(cfg), pictures(graph)))[1]
 
 
 @pytest.fixture(scope="module")
-def graph(tmp_path_factory: pytest.TempPathFactory) -> Graph:
-    return load(*write_network(tmp_path_factory.mktemp("net"), EVERYTHING))
+def network(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    return write_network(tmp_path_factory.mktemp("net"), EVERYTHING)
 
 
 @pytest.fixture(scope="module")
-def quantization(graph: Graph) -> Quantization:
-    return quantised(graph)
+def graph(network: tuple[Path, Path]) -> Graph:
+    return load(*network)
+
+
+@pytest.fixture(scope="module")
+def quantization(network: tuple[Path, Path], graph: Graph) -> Quantization:
+    return quantised(graph, network[0])
 
 
 def unpack(content: bytes) -> Any:
@@ -123,8 +128,10 @@ def test_constants_are_aligned_to_sixteen_bytes(graph: Graph, quantization: Quan
         assert len(sizes) > 10
 
 
-def test_the_same_network_gives_the_same_bytes(graph: Graph, quantization: Quantization) -> None:
-    assert write_tflite(graph, quantization) == write_tflite(graph, quantised(graph))
+def test_the_same_network_gives_the_same_bytes(
+    network: tuple[Path, Path], graph: Graph, quantization: Quantization
+) -> None:
+    assert write_tflite(graph, quantization) == write_tflite(graph, quantised(graph, network[0]))
 
 
 def test_tensors_moved_without_computing_share_one_scale(graph: Graph, quantization: Quantization) -> None:
@@ -158,8 +165,9 @@ def test_inner_tensors_can_be_put_out_too(graph: Graph) -> None:
 
 
 def test_a_network_of_other_size_runs_in_int8(tmp_path: Path) -> None:
-    graph = load(*write_network(tmp_path, tiny(96, 32, 1)))
-    found = interpret(write_tflite(graph, quantised(graph)), pictures(graph)[0])
+    network = write_network(tmp_path, tiny(96, 32, 1))
+    graph = load(*network)
+    found = interpret(write_tflite(graph, quantised(graph, network[0])), pictures(graph)[0])
     assert {name: values.shape for name, values in found.items()} == {
         "head_6x2": (6, 2, 18),
         "head_12x4": (12, 4, 18),

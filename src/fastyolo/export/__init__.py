@@ -23,7 +23,8 @@ from fastyolo.spec import COCO_NAMES, ModelSpec
 if TYPE_CHECKING:
     from fastyolo.export.int8 import Quantization
     from fastyolo.export.pictures import Calibration
-    from fastyolo.export.quantise import Recipe
+    from fastyolo.export.recipe import Effort
+    from fastyolo.export.report import QuantisationReport
     from fastyolo.export.vela import Compiled, Target
 
 __all__ = ["FORMATS", "ExportResult", "Format", "export"]
@@ -34,6 +35,8 @@ FORMATS: tuple[Format, ...] = ("float32", "int8", "quant")
 
 StrPath = str | os.PathLike[str]
 
+REPORTED_PICTURES = 8
+
 
 @dataclass(frozen=True)
 class ExportResult:
@@ -42,9 +45,11 @@ class ExportResult:
     Attributes:
         paths: the file of each format.
         spec: the network that they hold.
-        seconds: the time each step took: "fetch", "read", "calibrate", "quantise", "compile", "write".
+        seconds: the time each step took: "fetch", "read", "calibrate", "quantise", "report", "compile",
+            "write".
         pictures: how many calibrated.
         compiled: the file for the NPU and what its compiler says about it, if a target was given.
+        report: what quantisation chose for every tensor and what it cost, if an int8 or quant file was made.
     """
 
     paths: Mapping[Format, Path]
@@ -52,6 +57,7 @@ class ExportResult:
     seconds: Mapping[str, float]
     pictures: int = 0
     compiled: tuple[Path, Compiled] | None = None
+    report: QuantisationReport | None = None
 
 
 @dataclass
@@ -89,7 +95,7 @@ def export(
     resize: ResizeMode = "stretch",
     input_size: tuple[int, int] | None = None,
     target: Target | None = None,
-    recipe: Recipe | None = None,
+    effort: Effort = "default",
     batch_norm_epsilon: float = BATCH_NORM_EPSILON,
     offline: bool = False,
     progress: Progress | None = None,
@@ -109,7 +115,7 @@ def export(
         input_size: (height, width) instead of the .cfg's; a multiple of every stride.
         target: also compile the int8 file (or the quant file, where only that is written) for this chip's NPU, into
             the folder ``model_TARGET`` beside it.
-        recipe: techniques of quantisation.
+        effort: "high" takes some minutes more to choose the int8 numbers; the bundled model is made with it.
         batch_norm_epsilon: Darknet's 1e-5 unless another importer is to be matched.
         offline: never use the network.
         progress: called as progress(step, done, total) with steps "download", "calibrate" and "quantise".
@@ -147,9 +153,9 @@ def export(
         "source": {"cfg": Path(cfg).name, "weights": Path(weights).name, "weights_sha256": source_sha256},
         "exporter": _version(),
     }
-    quantization = None
+    quantization, report = None, None
     if calibration is not None and set(formats) - {"float32"}:
-        quantization, metadata["calibration"] = _quantise(graph, spec, calibration, recipe, clock)
+        quantization, report, metadata["calibration"] = _quantise(graph, spec, calibration, effort, clock)
     folder, stem = Path(output_dir), f"{Path(cfg).stem}_{_size(spec)}"
     paths = {kind: folder / f"{stem}_{kind}.tflite" for kind in formats}
     with clock.step("write"):
@@ -161,34 +167,46 @@ def export(
     with clock.step("write"):
         write_files(contents if compiled is None else {**contents, compiled[0]: compiled[1].content})
     pictures = metadata["calibration"]["count"] if "calibration" in metadata else 0
-    return ExportResult(paths, spec, clock.seconds, pictures, compiled)
+    return ExportResult(paths, spec, clock.seconds, pictures, compiled, report)
 
 
 def _quantise(
-    graph: Graph, spec: ModelSpec, calibration: Calibration, recipe: Recipe | None, clock: _Clock
-) -> tuple[Quantization, dict[str, Any]]:
-    """Calibrate and quantise; also describe how, for the metadata."""
-    from fastyolo.export.bias import correct_biases
+    graph: Graph, spec: ModelSpec, calibration: Calibration, effort: Effort, clock: _Clock
+) -> tuple[Quantization, QuantisationReport, dict[str, Any]]:
+    """Calibrate and quantise; also report what came of it, and describe how, for the metadata."""
     from fastyolo.export.calibrate import calibrate
+    from fastyolo.export.layerwise import refine
     from fastyolo.export.pictures import Pictures, describe_pictures, find_pictures
-    from fastyolo.export.quantise import Recipe, quantise
+    from fastyolo.export.quantise import quantise
+    from fastyolo.export.recipe import Recipe
+    from fastyolo.export.report import measure
 
-    recipe = recipe or Recipe()
+    recipe = Recipe.of(effort)
     if graph.shapes[INPUT_NAME][2] != 3:
         raise ExportError(f"calibration needs a network with channels=3, got {graph.shapes[INPUT_NAME][2]}")
     files = find_pictures(calibration)
     pictures = Pictures(files, spec.input_size, spec.resize)
     with clock.step("calibrate"):
         listed = describe_pictures(files)
-        statistics = calibrate(graph, pictures, clock.ticker("calibrate", len(files)))
+        tick = clock.ticker("calibrate", len(files))
+        step = -(-len(files) // recipe.relevance)
+        statistics = calibrate(graph, spec, pictures, tick, relevance_step=step)
     with clock.step("quantise"):
-        quantization = quantise(graph, statistics, recipe)
-        if recipe.bias_correction:
-            # A third of the pictures: every convolution runs them again, and means settle soon.
-            some = Pictures(files[::3], spec.input_size, spec.resize)
-            tick = clock.ticker("quantise", len(quantization.convolutions))
-            quantization = correct_biases(graph, quantization, some, tick)
-    return quantization, {"recipe": recipe.to_dict(), "count": len(files), "files": listed}
+        graph, quantization = quantise(graph, statistics)
+        del statistics  # large, and no longer needed
+        some = list(Pictures(_evenly(files, recipe.refining), spec.input_size, spec.resize))
+        tick = clock.ticker("quantise", len(quantization.convolutions))
+        quantization = refine(graph, quantization, some, learned_rounding=recipe.learned_rounding, tick=tick)
+    with clock.step("report"):
+        few = Pictures(_evenly(files, REPORTED_PICTURES), spec.input_size, spec.resize)
+        report = measure(graph, quantization, few, sigmoid_outputs=not spec.heads[0].new_coords)
+    description = {"effort": effort, "recipe": recipe.to_dict(), "most_score": report.most_score}
+    return quantization, report, {**description, "count": len(files), "files": listed}
+
+
+def _evenly(files: tuple[Path, ...], count: int) -> tuple[Path, ...]:
+    """At most `count` of the files, from the first to the last."""
+    return tuple(files[index * len(files) // count] for index in range(count)) if count < len(files) else files
 
 
 def _content(graph: Graph, quantization: Quantization | None, kind: Format) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,6 @@ from fastyolo.export.int8 import Affine
 
 Float64Array = npt.NDArray[np.float64]
 Range = tuple[float, float]
-Function = Callable[[Float64Array], Float64Array]
 
 STEPS = 255
 """Between the lowest and the highest int8 value."""
@@ -20,6 +19,13 @@ STEPS = 255
 COARSE = np.arange(-20, 1) * 0.05
 FINE = np.arange(-5, 6) * 0.01
 """Offsets, as shares of an extreme, that `least_squares_range` tries around its best range so far."""
+
+SCALE_RATIOS = np.arange(6, 61) * 0.1
+"""Scales in front of a leaky ReLU that `affine_before_leaky` tries, as multiples of the scale behind it."""
+
+FINE_RATIOS = 1 + np.arange(-2, 3) * 0.02
+
+ZERO_POINTS = range(-128, 112, 4)
 
 
 def affine(low: float, high: float) -> Affine:
@@ -30,49 +36,66 @@ def affine(low: float, high: float) -> Affine:
     return Affine(scale, int(np.clip(np.rint(-128 - low / scale), -128, 127)))
 
 
-def identity(values: Float64Array) -> Float64Array:
-    return values
+def stored(values: Float64Array, parameters: Affine) -> Float64Array:
+    """The nearest real values that int8 can stand for."""
+    steps = np.clip(np.rint(values / parameters.scale) + parameters.zero_point, -128, 127)
+    return np.asarray((steps - parameters.zero_point) * parameters.scale)
 
 
 def leaky(values: Float64Array) -> Float64Array:
     return np.where(values > 0, values, LEAKY_SLOPE * values)
 
 
-def logistic(values: Float64Array) -> Float64Array:
-    return 1 / (1 + np.exp(-values))
+def squared_error(values: Float64Array, weights: Float64Array, parameters: Affine) -> float:
+    """Weighted sum over a histogram of the squared error that storing as int8 makes."""
+    error = stored(values, parameters) - values
+    return float(weights @ (error * error))
 
 
-def relu(values: Float64Array) -> Float64Array:
-    return np.maximum(values, 0)
-
-
-def clipped(extremes: Range, limit: float) -> Range:
-    """The range without what lies beyond +-`limit`."""
-    return max(extremes[0], -limit), min(extremes[1], limit)
-
-
-def least_squares_range(values: Float64Array, counts: npt.NDArray[np.int64], after: Function = identity) -> Range:
-    """The range of least squared error, measured behind the function `after` that the stored values pass through.
+def least_squares_range(values: Float64Array, weights: Float64Array, least: float = 0.0) -> Range:
+    """The range of least squared error.
 
     Args:
-        values, counts: a histogram: `counts[i]` values were close to `values[i]`.
-        after: what follows the tensor; behind a leaky ReLU, errors of negative values weigh a hundredth.
+        values, weights: a histogram: values close to `values[i]` have the total weight `weights[i]`.
+        least: both ends reach at least this far from zero, or to the last value if that is nearer.
 
     A coarse grid over both ends first, then a fine one around its best point.
     """
-    used = counts > 0
-    values, counts = values[used], counts[used]
+    used = weights > 0
     low, high = min(float(values.min()), 0.0), max(float(values.max()), 0.0)
-    shares = (1.0, 1.0)
+    low_floor, high_floor = (max(0.02, min(1.0, least / abs(end))) if end else 1.0 for end in (low, high))
+    values, weights = values[used], weights[used]
+    low_share, high_share = 1.0, 1.0
     for offsets in (COARSE, FINE):
-        lows, highs = (sorted({float(np.clip(share + offset, 0.02, 1)) for offset in offsets}) for share in shares)
-        errors = {(a, b): squared_error(values, counts, affine(a * low, b * high), after) for a in lows for b in highs}
-        shares = min(errors, key=lambda pair: errors[pair])
-    return shares[0] * low, shares[1] * high
+        lows = sorted({float(np.clip(low_share + offset, low_floor, 1)) for offset in offsets})
+        highs = sorted({float(np.clip(high_share + offset, high_floor, 1)) for offset in offsets})
+        errors = {(a, b): squared_error(values, weights, affine(a * low, b * high)) for a in lows for b in highs}
+        low_share, high_share = min(errors, key=lambda pair: errors[pair])
+    return low_share * low, high_share * high
 
 
-def squared_error(values: Float64Array, counts: npt.NDArray[np.int64], parameters: Affine, after: Function) -> float:
-    """Sum over the histogram of the squared error that storing as int8 makes, measured behind `after`."""
-    stored = np.clip(np.rint(values / parameters.scale) + parameters.zero_point, -128, 127)
-    error = after((stored - parameters.zero_point) * parameters.scale) - after(values)
-    return float(counts @ (error * error))
+def affine_before_leaky(values: Float64Array, weights: Float64Array, output: Affine) -> Affine:
+    """Parameters in front of a leaky ReLU, of least squared error behind it, after rounding to `output`.
+
+    Negative values are shrunk there, so their errors weigh a hundredth and many may be cut off; and two roundings in a
+    row harm least when their scales fit each other, which only the error of both together shows.
+    """
+    used = weights > 0
+    values, weights = values[used], weights[used]
+    wanted = leaky(values)
+
+    def error(parameters: Affine) -> float:
+        difference = stored(leaky(stored(values, parameters)), output) - wanted
+        return float(weights @ (difference * difference))
+
+    best = _best(error, (_multiple(output.scale, ratio, zero) for ratio in SCALE_RATIOS for zero in ZERO_POINTS))
+    near = range(max(-128, best.zero_point - 4), min(127, best.zero_point + 4) + 1)
+    return _best(error, (_multiple(best.scale, ratio, zero) for ratio in FINE_RATIOS for zero in near))
+
+
+def _multiple(scale: float, ratio: float, zero_point: int) -> Affine:
+    return Affine(float(np.float32(scale * ratio)), zero_point)
+
+
+def _best(error: Callable[[Affine], float], candidates: Iterable[Affine]) -> Affine:
+    return min(candidates, key=error)
