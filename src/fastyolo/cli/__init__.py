@@ -33,8 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except (KeyboardInterrupt, typer.Abort):
         _leave(130, "interrupted")
     except BrokenPipeError:
-        # Whoever read our output has gone, as `head` does. Nothing is left to say, not even at interpreter exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Whoever read our output has gone, as `head` does.
+        _abandon_stdout()
         sys.exit(141)
     except _UsageError as error:
         _leave(2, f"{_usage_message(error)} (see {_command_path(error)} --help)")
@@ -44,6 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         _leave(1, str(error), debug)
     except OSError as error:
         # Our own files have errors of their own by now; what is left is stdout, such as on a full disk.
+        _abandon_stdout()
         _leave(1, f"cannot go on: {error}", debug)
     except Exception as error:
         _leave(1, f"unexpected {type(error).__name__}: {error}; --debug shows where", debug)
@@ -57,6 +58,11 @@ def _leave(code: int, message: str, debug: bool = False) -> NoReturn:
         traceback.print_exc()
     print(f"fastyolo: {' '.join(message.split())}", file=sys.stderr)
     sys.exit(code)
+
+
+def _abandon_stdout() -> None:
+    """What is still buffered would fail once more when the interpreter exits."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _terminate(_signal: int, _frame: FrameType | None) -> NoReturn:
