@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import resource
 import shutil
 import subprocess
@@ -14,6 +15,7 @@ from command import COMMAND, fastyolo, one_line
 from darknet_networks import cfg_text, conv, head, tiny, write_network
 from fastyolo import ModelSpec
 from fastyolo.detector import BUNDLED_MODEL
+from fastyolo.metadata import read_metadata
 from small_disk import on_small_disk
 
 
@@ -68,6 +70,23 @@ def test_formats_names_and_size_are_chosen(folder: Path) -> None:
     assert seconds.startswith("fastyolo: seconds: read ")
 
 
+def test_effort_and_report(folder: Path) -> None:
+    options = ["--calibration", "pictures", "--format", "int8", "-o", "out", "--report"]
+    run = fastyolo("export", "cats.cfg", "cats.weights", *options, "out/r.json", "--effort", "high", cwd=folder)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.split() == ["out/cats_64x96_int8.tflite", "out/r.json"]
+    report = json.loads((folder / "out" / "r.json").read_text())
+    assert report["pictures"] == 8
+    assert all(tensor["scale"] > 0 and tensor["snr_db"] > 5 for tensor in report["tensors"])
+    assert read_metadata(folder / "out" / "cats_64x96_int8.tflite")["calibration"]["effort"] == "high"
+    run = fastyolo("export", "cats.cfg", "cats.weights", *options, "r.md", cwd=folder)
+    assert run.returncode == 0, run.stderr
+    rows = (folder / "r.md").read_text().splitlines()[4:]
+    assert [row.split(" | ")[0].removeprefix("| ") for row in rows] == [tensor["name"] for tensor in report["tensors"]]
+    run = fastyolo("export", "cats.cfg", "cats.weights", *options, "gone/r.md", cwd=folder)
+    assert "cannot write gone/r.md: the folder gone does not exist" in one_line(run.stderr)
+
+
 def test_without_pictures_it_says_what_was_left_out(folder: Path) -> None:
     run = fastyolo("export", "cats.cfg", "cats.weights", "-o", "new/out", cwd=folder)
     assert run.stdout == "new/out/cats_64x96_float32.tflite\n"
@@ -119,6 +138,8 @@ def test_bad_input_is_one_line_and_leaves_no_file(folder: Path, change: Change, 
         (["cats.cfg"], "needs both its .cfg and its .weights, got only one"),
         (["cats.cfg", "cats.weights", "--format", "int8"], "format int8 needs calibration pictures, got none"),
         (["cats.cfg", "cats.weights", "--format", "int4"], "--format"),
+        (["cats.cfg", "cats.weights", "--effort", "max"], "--effort"),
+        (["cats.cfg", "cats.weights", "--report", "r.md"], "--report tells what quantisation chose"),
         (["cats.cfg", "cats.weights", "--target", "imx93"], "target imx93 needs the format int8 or quant"),
         (["cats.cfg", "cats.weights", "--target", "imx8mp"], "--target"),
         (["cats.cfg", "cats.weights", "--input-size", "40"], "up to 16384 each way, got 40x40"),

@@ -20,6 +20,11 @@ FEW_PICTURES = 32
 """Below this many, the choice of calibration pictures shows in the accuracy."""
 
 
+class Effort(str, Enum):
+    default = "default"
+    high = "high"
+
+
 class Format(str, Enum):
     float32 = "float32"
     int8 = "int8"
@@ -74,6 +79,17 @@ def export(
             help="Input of the network, instead of the .cfg's. Anchors stay as they are.",
         ),
     ] = None,
+    effort: Annotated[
+        Effort, typer.Option("--effort", help="'high' takes minutes to choose int8 numbers, as for the bundled model.")
+    ] = Effort.default,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            "--report",
+            metavar="FILE",
+            help="Write every tensor's range and signal-to-noise: JSON for FILE.json, else Markdown.",
+        ),
+    ] = None,
     offline: Annotated[bool, typer.Option("--offline", help="Fetch nothing; use what was fetched before.")] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only list the layers of the .cfg; needs no weights.")
@@ -85,6 +101,8 @@ def export(
     if dry_run:
         _list_layers(cfg, size)
         return
+    if report is not None:
+        _check_report(report, output, calibrated=calibration is not None)
     from fastyolo.export import export as run
     from fastyolo.spec import read_names
 
@@ -99,6 +117,7 @@ def export(
             resize=resize.value,
             input_size=size,
             target=target.value if target is not None else None,
+            effort=effort.value,
             offline=offline,
             progress=progress,
             log=vela_log(debug),
@@ -107,7 +126,21 @@ def export(
         print(path)
     if result.compiled is not None:
         print(result.compiled[0])
+    if report is not None and result.report is not None:
+        result.report.write(report)
+        print(report)
     _say_more(result, target, calibrated=calibration is not None)
+
+
+def _check_report(report: Path, output: Path, *, calibrated: bool) -> None:
+    """Whatever would spoil the end of a long run, before its beginning."""
+    from fastyolo.errors import FastYoloError, OptionError
+
+    if not calibrated:
+        raise OptionError("--report tells what quantisation chose, so it needs --calibration")
+    # The output folder is made on the way.
+    if not report.parent.is_dir() and report.parent.resolve() != output.resolve():
+        raise FastYoloError(f"cannot write {report}: the folder {report.parent} does not exist")
 
 
 def _say_more(result: ExportResult, target: Target | None, *, calibrated: bool) -> None:
