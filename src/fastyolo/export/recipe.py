@@ -33,7 +33,7 @@ class Recipe:
         """The recipe of an effort: "default" takes well below a minute for 100 pictures, "high" some minutes."""
         if effort not in EFFORTS:
             raise OptionError(f"effort must be of {', '.join(EFFORTS)}, got {effort!r}")
-        return cls() if effort == "default" else cls(learned_rounding=True, refining=96, relevance=1000)
+        return cls() if effort == "default" else cls(learned_rounding=True, refining=96, relevance=128)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready, for the metadata of the files made by it."""
