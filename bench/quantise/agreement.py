@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from fastyolo.export.relevance import head_relevance
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from fastyolo.export.relevance import head_relevance
 from fastyolo.postprocess import Decoder, DecodeResult
 from fastyolo.spec import ModelSpec
 

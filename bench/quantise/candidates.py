@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from fastyolo.export.equalise import EXPONENT, equalising_factors, rescale
-from fastyolo.export.layerwise import refine
 
 from fastyolo.export import ranges
 from fastyolo.export.calibrate import Statistics, UInt8Array, activated_tensors
+from fastyolo.export.equalise import EXPONENT, equalising_factors, rescale
 from fastyolo.export.graph import INPUT_NAME, Convolution, Graph
 from fastyolo.export.int8 import Affine, Quantization
+from fastyolo.export.layerwise import refine
 from fastyolo.export.quantise import INPUT_AFFINE, quantise_convolution, scale_groups, tensor_parameters
 
 
