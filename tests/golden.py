@@ -16,7 +16,7 @@ from fastyolo.preprocess import Preprocessor
 
 FILE = Path(__file__).with_name("data") / "golden.npz"
 FRAMES = Path(__file__).with_name("data") / "frames.npz"
-"""int8 heads of the bundled model (as of 0.1.0) on Grace Hopper and on a cup of coffee; scale 12/255, zero point -1."""
+"""int8 heads of a YOLOv4-tiny on Grace Hopper and on a cup of coffee; scale 12/255, zero point -1."""
 QUANTIZATION = (12 / 255, -1)
 
 COCO = ModelSpec.yolov4_tiny()

