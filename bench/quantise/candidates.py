@@ -9,12 +9,21 @@ from dataclasses import dataclass
 import numpy as np
 
 from fastyolo.export import ranges
-from fastyolo.export.calibrate import Statistics, UInt8Array, activated_tensors
+from fastyolo.export.calibrate import Statistics, UInt8Array, activated_tensors, calibrate
 from fastyolo.export.equalise import EXPONENT, equalising_factors, rescale
 from fastyolo.export.graph import INPUT_NAME, Convolution, Graph
 from fastyolo.export.int8 import Affine, Quantization
 from fastyolo.export.layerwise import refine
-from fastyolo.export.quantise import INPUT_AFFINE, quantise_convolution, scale_groups, tensor_parameters
+from fastyolo.export.quantise import (
+    INPUT_AFFINE,
+    histogram,
+    quantise,
+    quantise_convolution,
+    scale_groups,
+    tensor_parameters,
+)
+from fastyolo.export.recipe import Recipe
+from fastyolo.spec import ModelSpec
 
 
 @dataclass(frozen=True)
@@ -22,6 +31,7 @@ class Split:
     """What a candidate may look at: the network, statistics of its calibration pictures, and the pictures."""
 
     graph: Graph
+    spec: ModelSpec
     statistics: Mapping[str, Statistics]
     pictures: Sequence[UInt8Array]
 
@@ -61,6 +71,7 @@ def plain(head_limit: float | None, least_squares: bool) -> Candidate:
 def recipe(
     *,
     relevance: bool = True,
+    both_roundings: bool = True,
     exponent: float = EXPONENT,
     head: tuple[float, float] | None = None,
     bias_pictures: int = 0,
@@ -72,6 +83,9 @@ def recipe(
         statistics = split.statistics if relevance else {k: _counted(v) for k, v in split.statistics.items()}
         factors = equalising_factors(split.graph, statistics, exponent)
         tensors = tensor_parameters(split.graph, statistics, factors)
+        if not both_roundings:
+            for name in activated_tensors(split.graph):
+                tensors[name] = _least_squares(*histogram(statistics[name], factors[name]), leaky=True)
         if head is not None:
             tensors |= dict.fromkeys(split.graph.heads, ranges.affine(*head))
         graph, quantization = _nearest(rescale(split.graph, factors), tensors)
@@ -81,6 +95,15 @@ def recipe(
         return graph, quantization
 
     return run
+
+
+def default_effort(split: Split) -> Quantised:
+    """What the exporter does without being asked for more, relevances from a few pictures included."""
+    chosen = Recipe.of("default")
+    step = -(-len(split.pictures) // chosen.relevance)
+    graph, quantization = quantise(split.graph, calibrate(split.graph, split.spec, split.pictures, relevance_step=step))
+    pictures = split.pictures[:: len(split.pictures) // chosen.refining]
+    return graph, refine(graph, quantization, pictures, learned_rounding=False)
 
 
 BASELINE = "+-6, least squares"
@@ -94,7 +117,11 @@ CANDIDATES: dict[str, Candidate] = {
     "C: B, equalised 0.75": recipe(exponent=0.75, head=(-6, 6)),
     "D: C 0.5, heads +-4": recipe(head=(-4, 4)),
     "D: C 0.5, heads by relevance": recipe(),
+    "D: without both roundings": recipe(both_roundings=False),
+    "D: without relevance, heads -6 to 4": recipe(relevance=False, head=(-6, 4)),
+    "D: without equalisation": recipe(exponent=0),
     "E: D, biases": recipe(bias_pictures=32),
+    "E: as effort default does": default_effort,
     "F: E, learned rounding": recipe(bias_pictures=48, learned_rounding=True),
 }
 

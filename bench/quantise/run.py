@@ -104,7 +104,9 @@ class _Work:
         return sorted(set(range(len(self.pictures))) - set(self.scored(fold)))
 
     def run(self, fold: Fold) -> dict[str, dict[str, Any]]:
-        split = Split(self.graph, self.statistics[fold], [self.pictures[index] for index in self.calibrating(fold)])
+        split = Split(
+            self.graph, self.spec, self.statistics[fold], [self.pictures[index] for index in self.calibrating(fold)]
+        )
         scored = self.scored(fold)
         results = {}
         for name in self.names:
