@@ -1,5 +1,6 @@
 # make demo   sets up everything, detects on an example picture, says where the annotated copy lies
 # make test   sets up everything, runs lint, type checks and all tests
+# make abi3   build/abi3/*.whl: one wheel for Python 3.11 and later on this machine
 
 PYTHON ?= python3
 VENV := .venv
@@ -7,7 +8,7 @@ BIN := $(VENV)/bin
 SOURCES := $(shell find src -name '*.py' -o -name '*.pyx' -o -name '*.pyi' -o -path '*/models/*' -o -name '*.cfg') \
 	pyproject.toml setup.py MANIFEST.in
 
-.PHONY: demo test lint types unit checked lock clean
+.PHONY: demo test lint types unit checked abi3 lock clean
 
 demo: $(VENV)/installed
 	$(BIN)/fastyolo detect --output fastyolo-out \
@@ -41,6 +42,10 @@ build/%/installed: $(VENV)/tools $(SOURCES)
 	rm -rf build/$*
 	FASTYOLO_BUILD=$* $(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --target build/$* .
 	@touch $@
+
+abi3: $(VENV)/tools
+	rm -rf build/abi3
+	FASTYOLO_ABI3=1 $(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir build/abi3 .
 
 # Versions and hashes of every development tool, for all supported Pythons at once.
 lock: $(VENV)/tools
