@@ -54,6 +54,8 @@ EXTENSIONS = [
         [f"src/fastyolo/{name}.pyx"],
         extra_compile_args=COMPILE_ARGS[MODE],
         extra_link_args=LINK_ARGS.get(MODE, []),
+        # Not left to the interpreter's own libm: only so do these symbols carry the version that a wheel's tag states.
+        libraries=["m"],
         define_macros=MACROS,
         py_limited_api=ABI3 == "1",
     )

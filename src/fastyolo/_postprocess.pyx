@@ -12,7 +12,7 @@ from cpython.buffer cimport (
 )
 from cpython.mem cimport PyMem_Calloc, PyMem_Free
 from libc.float cimport FLT_MIN
-from libc.math cimport INFINITY, fabs, log, powf
+from libc.math cimport INFINITY, fabs, logf, powf
 from libc.stdint cimport int32_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
@@ -90,7 +90,7 @@ cdef float _gate(double score, bint new_coords) noexcept nogil:
     score = score * 0.999999
     if new_coords:
         return <float>score
-    raw = log(score / (1.0 - score))
+    raw = logf(<float>(score / (1.0 - score)))
     return <float>(raw - 1e-5 * (1.0 + fabs(raw)))
 
 
