@@ -1,0 +1,88 @@
+"""`cython -a` of both kernels: no Python inside a loop, nor anywhere that runs without the GIL."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from annotated import Line, annotate
+from conftest import REPOSITORY
+
+KERNELS = ("_postprocess", "_preprocess")
+
+# What may stand in a loop over the arrays of one frame, at the door: taking hold of their memory, and letting go.
+AT_THE_DOOR = ("PyObject_GetBuffer", "PyBuffer_Release")
+
+BROKEN = """
+
+cdef void _speaks_while_it_scans(Py_ssize_t count) noexcept nogil:
+    cdef Py_ssize_t index
+    for index in range(count):
+        with gil:
+            print(index)
+
+
+cdef Py_ssize_t _counts_objects(list objects):
+    cdef Py_ssize_t count = 0
+    while count < 10:
+        count += len(objects[count])
+    return count
+
+
+def _adds_boxed_numbers(numbers):
+    total = 0
+    for number in numbers:
+        total = total + number
+    return total
+"""
+
+
+@pytest.fixture(scope="module")
+def kernels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Line]]:
+    return annotate(REPOSITORY, tmp_path_factory.mktemp("annotated"))
+
+
+def with_python(lines: list[Line]) -> list[Line]:
+    """Lines that need Python although they run without the GIL or in a loop."""
+    return [line for line in lines if line.score and _is_inside(line)]
+
+
+def _is_inside(line: Line) -> bool:
+    if any(call in line.text for call in AT_THE_DOOR):
+        return False
+    # Once for each call, the report books the cost of giving the GIL away and taking it back on this line.
+    return line.in_loop or (line.nogil and line.text.strip() != "with nogil:")
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_no_line_of_a_loop_needs_python(kernels: dict[str, list[Line]], kernel: str) -> None:
+    assert [str(line) for line in with_python(kernels[kernel])] == []
+
+
+@pytest.mark.parametrize(
+    ("kernel", "functions"),
+    [
+        ("_postprocess", {"_scan", "_add_box", "_push_classes", "_decode", "_select", "_overlaps"}),
+        ("_preprocess", {"_resize", "_resize_row", "_gather", "_blend_rows", "_pad"}),
+    ],
+)
+def test_all_the_work_is_among_the_lines_looked_at(
+    kernels: dict[str, list[Line]], kernel: str, functions: set[str]
+) -> None:
+    lines = kernels[kernel]
+    assert functions <= {line.function for line in lines if line.nogil}
+    assert sum(line.in_loop for line in lines) > 30
+    assert any(line.score for line in lines), "a kernel has a door, and there the report is yellow"
+
+
+def test_python_in_a_loop_is_found(tmp_path: Path) -> None:
+    broken = annotate(REPOSITORY, tmp_path, appended=BROKEN)
+    for kernel in KERNELS:
+        found = {(line.function, line.text.strip()) for line in with_python(broken[kernel])}
+        assert ("_speaks_while_it_scans", "print(index)") in found
+        assert ("_counts_objects", "count += len(objects[count])") in found
+        assert ("_adds_boxed_numbers", "total = total + number") in found
+        assert {function for function, _ in found} == {
+            "_speaks_while_it_scans", "_counts_objects", "_adds_boxed_numbers",
+        }  # fmt: skip
