@@ -1,5 +1,6 @@
 # make demo   sets up everything, detects on an example picture, says where the annotated copy lies
 # make test   sets up everything, runs lint, type checks and all tests
+# make counts re-records the kernels' instruction counts that the tests compare with
 # make abi3   build/abi3/*.whl: one wheel for Python 3.11 and later on this machine
 
 PYTHON ?= python3
@@ -8,7 +9,7 @@ BIN := $(VENV)/bin
 SOURCES := $(shell find src -name '*.py' -o -name '*.pyx' -o -name '*.pyi' -o -path '*/models/*' -o -name '*.cfg') \
 	pyproject.toml setup.py MANIFEST.in
 
-.PHONY: demo test lint types unit checked abi3 lock clean
+.PHONY: demo test lint types unit checked counts abi3 lock clean
 
 demo: $(VENV)/installed
 	$(BIN)/fastyolo detect --output fastyolo-out \
@@ -38,6 +39,10 @@ checked: build/debug/installed build/asan/installed
 	PYTHONPATH=build/debug $(BIN)/python -m pytest -q $(KERNEL_TESTS)
 	PYTHONPATH=build/asan LD_PRELOAD="$(SANITIZERS)" ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1 \
 		$(BIN)/python -m pytest -q $(KERNEL_TESTS)
+
+# Instructions of fixed inputs under valgrind, into bench/counts/counts.json.
+counts: $(VENV)/tools
+	$(BIN)/python bench/counts/counts.py --record
 
 build/%/installed: $(VENV)/tools $(SOURCES)
 	rm -rf build/$*

@@ -1,4 +1,4 @@
-"""Builds the two kernels. FASTYOLO_BUILD chooses how: release (default), debug, asan or coverage.
+"""Builds the two kernels. FASTYOLO_BUILD chooses how: release (default), profile, debug, asan or coverage.
 
 FASTYOLO_ABI3=1 builds them against Python's stable ABI, so that one wheel serves Python 3.11 and every later one.
 """
@@ -13,8 +13,10 @@ MODE = os.environ.get("FASTYOLO_BUILD", "release")
 
 # -ffp-contract=off: fused multiply-add would change the last bits from board to board.
 # Never -ffast-math: it makes isnan() constant and changes the floating-point mode of the whole process.
+RELEASE = ["-O3", "-ffp-contract=off"]
 COMPILE_ARGS = {
-    "release": ["-O3", "-g0", "-ffp-contract=off"],
+    "release": [*RELEASE, "-g0"],
+    "profile": [*RELEASE, "-g"],
     "debug": ["-O1", "-g", "-ffp-contract=off"],
     "asan": ["-O1", "-g", "-ffp-contract=off", "-fsanitize=address,undefined", "-fno-omit-frame-pointer"],
     "coverage": ["-O0", "-g", "-ffp-contract=off"],
