@@ -50,7 +50,7 @@ def test_the_sdist_holds_sources_and_nothing_generated(sdist: Path) -> None:
     assert "src/fastyolo/models/yolov4-tiny_416_int8.tflite" in names
     assert "tests/reference.py" in names
     assert not [name for name in names if name.endswith((".so", ".html", ".pyc"))]
-    assert not [name for name in names if name.endswith(".c") and not name.startswith("tests/")]
+    assert not [name for name in names if name.endswith(".c") and not name.startswith(("tests/", "bench/"))]
 
 
 def test_the_wheel_holds_what_is_needed_and_no_more(wheel: Path) -> None:
