@@ -1,6 +1,7 @@
 # make demo   sets up everything, detects on an example picture, says where the annotated copy lies
 # make test   sets up everything, runs lint, type checks and all tests
 # make counts re-records the kernels' instruction counts that the tests compare with
+# make wheels sdist and wheels for x86-64 and for boards (aarch64) in dist/, each looked into
 # make abi3   build/abi3/*.whl: one wheel for Python 3.11 and later on this machine
 
 PYTHON ?= python3
@@ -9,7 +10,7 @@ BIN := $(VENV)/bin
 SOURCES := $(shell find src -name '*.py' -o -name '*.pyx' -o -name '*.pyi' -o -path '*/models/*' -o -name '*.cfg') \
 	pyproject.toml setup.py MANIFEST.in
 
-.PHONY: demo test lint types unit checked counts abi3 lock clean
+.PHONY: demo test lint types unit checked counts abi3 wheels check-wheels lock clean
 
 demo: $(VENV)/installed
 	$(BIN)/fastyolo detect --output fastyolo-out \
@@ -52,6 +53,17 @@ build/%/installed: $(VENV)/tools $(SOURCES)
 abi3: $(VENV)/tools
 	rm -rf build/abi3
 	FASTYOLO_ABI3=1 $(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir build/abi3 .
+
+wheels: $(VENV)/tools
+	$(BIN)/python wheels/build.py
+	$(BIN)/python wheels/check.py dist/*.whl
+
+dist:
+	$(MAKE) wheels
+
+# That the look into wheels finds what is wrong with broken ones, and that dist/ can be built again to the same bytes.
+check-wheels: $(VENV)/tools dist
+	$(BIN)/python -m pytest -q wheels/tests
 
 # Versions and hashes of every development tool, for all supported Pythons at once.
 lock: $(VENV)/tools
