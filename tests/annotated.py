@@ -46,6 +46,9 @@ def annotate(repository: Path, folder: Path, appended: str = "") -> dict[str, li
     shutil.copy(repository / "setup.py", folder)
     sources = folder / "src" / "fastyolo"
     sources.mkdir(parents=True)
+    (sources / "__init__.py").touch()  # a package, for what kernels cimport of each other
+    for declarations in (repository / "src" / "fastyolo").glob("*.pxd"):
+        shutil.copy(declarations, sources)
     for kernel in (repository / "src" / "fastyolo").glob("*.pyx"):
         (sources / kernel.name).write_text(kernel.read_text() + appended)
     subprocess.run([sys.executable, "-c", ANNOTATE], cwd=folder, check=True, capture_output=True, timeout=300)

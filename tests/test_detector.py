@@ -159,7 +159,7 @@ def test_a_bad_image_leaves_the_detector_working(detector: Detector, hopper: npt
         with pytest.raises(ImageError) as caught:
             detector(bad)  # type: ignore[arg-type]
         errors.append(caught.value)
-    with pytest.raises(OptionError, match="'rgb' or 'bgr'"):
+    with pytest.raises(OptionError, match="'rgb', 'bgr', 'rgba'"):
         detector(hopper, color="yuv")  # type: ignore[arg-type]
     assert same(detector(hopper), expected)
 

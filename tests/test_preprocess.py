@@ -144,7 +144,7 @@ def test_a_tensor_that_does_not_fit_is_refused() -> None:
         prepare(image, np.empty((1, 32, 31, 3), np.int8))
     with pytest.raises(ModelError, match="must be int8, got float32"):
         prepare(image, np.empty((1, 32, 32, 3), np.float32))
-    with pytest.raises(OptionError, match="'rgb' or 'bgr'"):
+    with pytest.raises(OptionError, match="'rgb', 'bgr', 'rgba'"):
         prepare(image, color="grb")  # type: ignore[arg-type]
     with pytest.raises(OptionError, match="'stretch' or 'letterbox'"):
         Preprocessor((32, 32), resize="crop")  # type: ignore[arg-type]

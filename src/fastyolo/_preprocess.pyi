@@ -7,6 +7,8 @@ import numpy.typing as npt
 class Resizer:
     def __init__(
         self,
+        layout: int,
+        swapped: bool,
         source_height: int,
         source_width: int,
         x: int,
@@ -14,9 +16,8 @@ class Resizer:
         columns: npt.NDArray[np.int32],
         column_weights: npt.NDArray[np.int16],
         rows: npt.NDArray[np.int32],
-        blended: npt.NDArray[np.int16],
-        gathered: npt.NDArray[np.uint8],
-        packed: npt.NDArray[np.uint8],
+        row_weights: npt.NDArray[np.int16],
+        color: tuple[int, int, int, int, int, int],
         multiplier: float,
         offset: float,
         lowest: int,

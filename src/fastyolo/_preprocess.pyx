@@ -1,70 +1,211 @@
-"""uint8 pixels -> input tensor in one pass: bilinear resize and quantisation fused. C types only; `preprocess.py`
-owns the checks and the coordinate tables.
+"""uint8 pixels -> input tensor in one pass: colour, bilinear resize and quantisation fused. C types only;
+`preprocess.py` owns the checks, the coordinate tables and the colour formulas.
 """
 
 cimport cython
 from libc.math cimport floorf
-from libc.stdint cimport int16_t, int32_t
+from libc.stdint cimport int16_t, int32_t, uint16_t
+from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy
+
+from fastyolo._lanes cimport (
+    lanes,
+    lanes_add,
+    lanes_drop3,
+    lanes_drop4,
+    lanes_entry,
+    lanes_fill,
+    lanes_reverse3,
+    lanes_store4,
+    lanes_weigh,
+    lanes_weigh_pixels,
+    own_int16,
+    own_uint16,
+)
 
 ctypedef fused out_t:
     float
     signed char
     unsigned char
 
+cdef enum Layout:
+    # How many bytes lie between two pixels, and what they are. `preprocess.py` uses the same numbers.
+    RGB = 0
+    RGBA = 1
+    GREY = 2
+    NV12 = 3
+    YUYV = 4
+
 cdef enum:
     CHANNELS = 3
-    # Bytes copied at once to move a pixel, and the room that this needs behind the last one.
-    QUAD = 4
-    # Blended values are int16 with 6 fractional bits: 255 fills 14 of them, and twice a difference still fits.
-    VALUE_BITS = 6
-    VALUE_ONE = 64
+    LANES = 8
+    # Columns blended between two stores, so that an in-order core has four independent chains to work on.
+    COLUMN_BLOCK = 4
+    # Finished rows are int16 with 7 fractional bits.
+    VALUE_BITS = 7
+    VALUE_ONE = 128
+    WEIGHT_ONE = 32768
+    # Half a step, and what rounding down twice takes off on average.
+    ROUNDING = 66
+    # So that twice a difference of colours fits, and sums of their terms before they are limited.
+    PLANE_BITS = 5
+    PLANE_ONE = 32
+    COLOR_LIMIT = 8160
+
+
+cdef struct RgbPixel:
+    unsigned char red, green, blue
+
+cdef struct BgrPixel:
+    unsigned char blue, green, red
+
+cdef struct RgbaPixel:
+    unsigned char red, green, blue, unused
+
+cdef struct BgraPixel:
+    unsigned char blue, green, red, unused
+
+ctypedef fused pixel_t:
+    RgbPixel
+    BgrPixel
+    RgbaPixel
+    BgraPixel
+
+
+cdef struct Color:
+    # Y'CbCr -> RGB; coefficients of chroma with 13 fractional bits, of luma with 14.
+    int luma_zero
+    int16_t luma, red_v, green_u, green_v, blue_u
 
 
 @cython.final
 cdef class Resizer:
-    """The tables for one source size and one place in the network input, and the memory of a few rows."""
+    """The tables for one layout, source size and place in the network input, and the memory of a few rows."""
 
+    cdef Layout layout
+    cdef bint swapped                       # blue comes first
     cdef Py_ssize_t source_height, source_width, x, y, width, height
-    cdef const int32_t[:, ::1] columns      # (2, width): left and right source column of every target column
-    cdef const int16_t[::1] column_weights  # (width * 3,): weight of the right one, 15 fractional bits, per channel
-    cdef const int32_t[:, ::1] rows         # (3, height): upper and lower source row, and weight of the lower one
-    cdef int16_t[:, ::1] blended            # (2, width * 3): two source rows, resized horizontally
-    cdef unsigned char[:, ::1] gathered     # (2, width * 3 + 1): left and right pixels of one row
-    cdef unsigned char[::1] packed          # (source width * 3,): one source row, where the image's own is not packed
-    cdef Py_ssize_t num_safe                # leading columns whose pixels may be copied as 4 bytes
+    cdef Py_ssize_t pixel_bytes, row_bytes
+    cdef const int32_t[::1] columns         # (width,): left source pixel of every target column
+    cdef const int16_t[::1] column_weights  # (width,): weight of the pixel right of it; 0 where there is none
+    cdef const int32_t[::1] rows            # (height,): upper source row of every target row
+    cdef const int16_t[::1] row_weights     # (height,): weight of the row below it; 0 where there is none
+    cdef Color color
     cdef float multiplier, offset
-    cdef bint shift_only
     cdef int lowest, highest, padding
+    cdef bint shift_only
+    # What rounding down took off every value above 0 where nothing was blended; given back where that can be seen.
+    cdef int loss
+    cdef unsigned char* copies              # (2, row_bytes): source rows that do not lie packed in the image
+    # Leading columns that have a right neighbour (planes), or from where LANES bytes may be read (packed pixels).
+    cdef Py_ssize_t num_safe
+    # Packed pixels only.
+    cdef int16_t* row                       # (width * 3 + 1): a finished row, pixels in the tensor's order
+    cdef int32_t* offsets                   # (width,): byte offset of the left pixel
+    cdef int16_t* entries                   # (width, LANES): both weights of every column, for `lanes_weigh`
+    cdef Py_ssize_t tail_offset             # byte offset of what `tails` copies
+    cdef unsigned char* tails               # (2, 2 * LANES): the last two pixels of the two source rows
+    # Planes only: grey and Y'CbCr.
+    cdef Py_ssize_t num_planes
+    cdef int32_t* taps                      # (3, width): byte offset of luma, and of the chroma of both neighbours
+    cdef uint16_t* luma_pairs               # (width,): the left neighbour's byte, and above it the right one's
+    cdef uint16_t* chroma_pairs             # (2, width): U, and above it V, of the left and of the right neighbours
+    cdef int16_t* planes                    # (2, num_planes, width): two source rows, resized horizontally
+    cdef int16_t* finished                  # (num_planes, width): a finished row
+    cdef uint16_t* quads                    # (width, 2): the same as bytes R G B 0
 
     def __init__(
-        self, Py_ssize_t source_height, Py_ssize_t source_width, Py_ssize_t x, Py_ssize_t y,
-        const int32_t[:, ::1] columns not None, const int16_t[::1] column_weights not None,
-        const int32_t[:, ::1] rows not None, int16_t[:, ::1] blended not None,
-        unsigned char[:, ::1] gathered not None, unsigned char[::1] packed not None,
-        float multiplier, float offset, int lowest, int highest, int padding,
+        self, Layout layout, bint swapped, Py_ssize_t source_height, Py_ssize_t source_width,
+        Py_ssize_t x, Py_ssize_t y,
+        const int32_t[::1] columns not None, const int16_t[::1] column_weights not None,
+        const int32_t[::1] rows not None, const int16_t[::1] row_weights not None,
+        tuple color, float multiplier, float offset, int lowest, int highest, int padding,
     ):
+        if self.copies != NULL:
+            raise TypeError("a Resizer is made once")
+        self.layout = layout
+        self.swapped = swapped
         self.source_height = source_height
         self.source_width = source_width
         self.x = x
         self.y = y
-        self.width = columns.shape[1]
-        self.height = rows.shape[1]
+        self.width = columns.shape[0]
+        self.height = rows.shape[0]
         self.columns = columns
         self.column_weights = column_weights
         self.rows = rows
-        self.blended = blended
-        self.gathered = gathered
-        self.packed = packed
-        self.num_safe = 0
-        while self.num_safe < self.width and columns[1, self.num_safe] < source_width - 1:
-            self.num_safe += 1
+        self.row_weights = row_weights
+        (
+            self.color.luma_zero, self.color.luma, self.color.red_v,
+            self.color.green_u, self.color.green_v, self.color.blue_u,
+        ) = color
         self.multiplier = multiplier
         self.offset = offset
         self.lowest = lowest
         self.highest = highest
         self.padding = padding
         self.shift_only = multiplier == 1 and offset == lowest
+        self.pixel_bytes = 3 if layout == RGB else 4 if layout == RGBA else 2 if layout == YUYV else 1
+        self.row_bytes = source_width * self.pixel_bytes
+        self.copies = <unsigned char*>_zeros(2 * self.row_bytes, 1)
+        if layout == RGB or layout == RGBA:
+            self._plan_packed()
+        else:
+            self._plan_planes()
+
+    def __dealloc__(self):
+        free(self.copies)
+        free(self.row)
+        free(self.offsets)
+        free(self.entries)
+        free(self.tails)
+        free(self.taps)
+        free(self.luma_pairs)
+        free(self.chroma_pairs)
+        free(self.planes)
+        free(self.finished)
+        free(self.quads)
+
+    cdef int _plan_packed(self) except -1:
+        cdef Py_ssize_t column, channel
+        cdef int16_t* entry
+        self.loss = 2
+        # One value more, because four are stored at a time.
+        self.row = <int16_t*>_zeros(self.width * CHANNELS + 1, sizeof(int16_t))
+        self.offsets = <int32_t*>_zeros(self.width, sizeof(int32_t))
+        self.entries = <int16_t*>_zeros(self.width * LANES, sizeof(int16_t))
+        self.tails = <unsigned char*>_zeros(2 * 2 * LANES, 1)
+        self.tail_offset = max(0, self.source_width - 2) * self.pixel_bytes
+        for column in range(self.width):
+            self.offsets[column] = <int32_t>(self.columns[column] * self.pixel_bytes)
+            if self.offsets[column] + LANES <= self.row_bytes:
+                self.num_safe = column + 1
+            entry = &self.entries[column * LANES]
+            for channel in range(CHANNELS):
+                entry[channel] = lanes_entry(_opposite(self.column_weights[column]))
+                entry[self.pixel_bytes + channel] = lanes_entry(self.column_weights[column])
+        return 0
+
+    cdef int _plan_planes(self) except -1:
+        cdef Py_ssize_t column
+        cdef int32_t pixel
+        self.num_planes = 1 if self.layout == GREY else CHANNELS
+        self.taps = <int32_t*>_zeros(3 * self.width, sizeof(int32_t))
+        self.luma_pairs = <uint16_t*>_zeros(self.width, sizeof(uint16_t))
+        self.chroma_pairs = <uint16_t*>_zeros(2 * self.width, sizeof(uint16_t))
+        self.planes = <int16_t*>_zeros(2 * self.num_planes * self.width, sizeof(int16_t))
+        self.finished = <int16_t*>_zeros(self.num_planes * self.width, sizeof(int16_t))
+        self.quads = <uint16_t*>_zeros(2 * self.width, sizeof(uint16_t))
+        for column in range(self.width):
+            pixel = self.columns[column]
+            self.taps[column] = <int32_t>(pixel * self.pixel_bytes)
+            # Two pixels share their chroma: U V (NV12), or Y U Y V (YUYV).
+            self.taps[self.width + column] = pixel // 2 * 2 * <int32_t>self.pixel_bytes
+            if pixel < self.source_width - 1:
+                self.num_safe = column + 1
+                pixel += 1
+            self.taps[2 * self.width + column] = pixel // 2 * 2 * <int32_t>self.pixel_bytes
+        return 0
 
     def to_float32(self, const unsigned char[:, :, :] image not None, float[:, :, ::1] out not None):
         self._check(image.shape[0], image.shape[1], image.shape[2], out.shape[0], out.shape[1], out.shape[2])
@@ -82,128 +223,354 @@ cdef class Resizer:
             _resize(self, image, out)
 
     cdef int _check(
-        self, Py_ssize_t height, Py_ssize_t width, Py_ssize_t channels,
+        self, Py_ssize_t height, Py_ssize_t width, Py_ssize_t pixel_bytes,
         Py_ssize_t out_height, Py_ssize_t out_width, Py_ssize_t out_channels,
     ) except -1:
-        if height != self.source_height or width != self.source_width or channels != CHANNELS:
-            raise ValueError(f"image of shape ({height}, {width}, {channels}) does not fit the tables")
+        cdef Py_ssize_t rows = self.source_height + (self.source_height // 2 if self.layout == NV12 else 0)
+        if height != rows or width != self.source_width or pixel_bytes != self.pixel_bytes:
+            raise ValueError(f"image of shape ({height}, {width}, {pixel_bytes}) does not fit the tables")
         if out_height < self.y + self.height or out_width < self.x + self.width or out_channels != CHANNELS:
             raise ValueError(f"tensor of shape ({out_height}, {out_width}, {out_channels}) does not fit the tables")
         return 0
 
 
+cdef void* _zeros(Py_ssize_t count, size_t size) except NULL:
+    cdef void* memory = calloc(count, size)
+    if memory == NULL:
+        raise MemoryError
+    return memory
+
+
+cdef inline int16_t _opposite(int16_t weight) noexcept nogil:
+    """1 - weight. A whole 1 does not fit into 15 bits, and so loses 1 / 32768."""
+    return <int16_t>min(WEIGHT_ONE - weight, WEIGHT_ONE - 1)
+
+
 cdef void _resize(Resizer plan, const unsigned char[:, :, :] image, out_t[:, :, ::1] out) noexcept nogil:
-    """Fill `out` row by row; every source row is resized horizontally at most once while it is needed."""
-    cdef Py_ssize_t row, upper = 0, lower = 1
-    cdef int32_t upper_source = -1, lower_source = -1
     _pad(plan, out)
-    # Invariant: blended[upper] and blended[lower] hold the source rows upper_source and lower_source.
+    if plan.layout == RGBA:
+        if plan.swapped:
+            _resize_packed(plan, <const BgraPixel*>NULL, image, out)
+        else:
+            _resize_packed(plan, <const RgbaPixel*>NULL, image, out)
+    elif plan.layout == RGB:
+        if plan.swapped:
+            _resize_packed(plan, <const BgrPixel*>NULL, image, out)
+        else:
+            _resize_packed(plan, <const RgbPixel*>NULL, image, out)
+    else:
+        _resize_planes(plan, image, out)
+
+
+cdef inline const unsigned char* _source_row(
+    Resizer plan, const unsigned char[:, :, :] image, Py_ssize_t row, Py_ssize_t slot
+) noexcept nogil:
+    """The bytes of one source row side by side: the image's own memory, or else a copy."""
+    cdef Py_ssize_t column, index
+    cdef unsigned char* copy = plan.copies + slot * plan.row_bytes
+    if (image.strides[2] == 1 or image.shape[2] == 1) and (
+        image.strides[1] == plan.pixel_bytes or image.shape[1] == 1
+    ):
+        return &image[row, 0, 0]
+    for column in range(plan.source_width):
+        for index in range(plan.pixel_bytes):
+            copy[column * plan.pixel_bytes + index] = image[row, column, index]
+    return copy
+
+
+# Packed pixels: the four neighbours of a target pixel are two pairs that each fill one vector.
+
+cdef void _resize_packed(
+    Resizer plan, const pixel_t* kind, const unsigned char[:, :, :] image, out_t[:, :, ::1] out
+) noexcept nogil:
+    """`kind` only chooses the type."""
+    cdef Py_ssize_t row, source
+    cdef const unsigned char* above
+    cdef const unsigned char* below
     for row in range(plan.height):
-        if lower_source == plan.rows[0, row]:
+        source = plan.rows[row]
+        above = _source_row(plan, image, source, 0)
+        below = _source_row(plan, image, min(source + 1, plan.source_height - 1), 1)
+        _blend_packed(plan, kind, above, below, plan.row_weights[row])
+        _store_row(plan, out, row)
+
+
+cdef inline void _blend_packed(
+    Resizer plan, const pixel_t* kind, const unsigned char* above, const unsigned char* below, int16_t row_weight
+) noexcept nogil:
+    """Blend two source rows into `plan.row`."""
+    cdef lanes weight_above = lanes_fill(_opposite(row_weight))
+    cdef lanes weight_below = lanes_fill(row_weight)
+    cdef const int32_t* offsets = plan.offsets
+    cdef const int16_t* entries = plan.entries
+    cdef int16_t* target = plan.row
+    cdef lanes first, second, third, fourth
+    cdef Py_ssize_t column = 0
+    while column + COLUMN_BLOCK <= plan.num_safe:
+        first = _blend_column(kind, above + offsets[0], below + offsets[0], weight_above, weight_below, entries)
+        second = _blend_column(
+            kind, above + offsets[1], below + offsets[1], weight_above, weight_below, entries + LANES)
+        third = _blend_column(
+            kind, above + offsets[2], below + offsets[2], weight_above, weight_below, entries + 2 * LANES)
+        fourth = _blend_column(
+            kind, above + offsets[3], below + offsets[3], weight_above, weight_below, entries + 3 * LANES)
+        # Four values each; the fourth is overwritten by the next pixel.
+        lanes_store4(target, first)
+        lanes_store4(target + CHANNELS, second)
+        lanes_store4(target + 2 * CHANNELS, third)
+        lanes_store4(target + 3 * CHANNELS, fourth)
+        offsets += COLUMN_BLOCK
+        entries += COLUMN_BLOCK * LANES
+        target += COLUMN_BLOCK * CHANNELS
+        column += COLUMN_BLOCK
+    _copy_tails(plan, above, below)
+    while column < plan.width:
+        if column < plan.num_safe:
+            first = _blend_column(kind, above + offsets[0], below + offsets[0], weight_above, weight_below, entries)
+        else:
+            first = _blend_column(
+                kind, plan.tails + (offsets[0] - plan.tail_offset),
+                plan.tails + 2 * LANES + (offsets[0] - plan.tail_offset), weight_above, weight_below, entries)
+        lanes_store4(target, first)
+        offsets += 1
+        entries += LANES
+        target += CHANNELS
+        column += 1
+
+
+cdef inline lanes _blend_column(
+    const pixel_t* kind, const unsigned char* above, const unsigned char* below,
+    lanes weight_above, lanes weight_below, const int16_t* entries,
+) noexcept nogil:
+    """One target pixel from two neighbours in each of two rows: first the rows are blended, then the neighbours."""
+    cdef lanes pair = lanes_weigh(
+        lanes_add(lanes_weigh_pixels(above, weight_above), lanes_weigh_pixels(below, weight_below)), entries
+    )
+    if pixel_t is RgbPixel:
+        return lanes_add(pair, lanes_drop3(pair))
+    elif pixel_t is BgrPixel:
+        return lanes_reverse3(lanes_add(pair, lanes_drop3(pair)))
+    elif pixel_t is RgbaPixel:
+        return lanes_add(pair, lanes_drop4(pair))
+    else:
+        return lanes_reverse3(lanes_add(pair, lanes_drop4(pair)))
+
+
+cdef inline void _copy_tails(Resizer plan, const unsigned char* above, const unsigned char* below) noexcept nogil:
+    """The last two pixels of both rows, where more bytes may be read behind them than in the image."""
+    memcpy(plan.tails, above + plan.tail_offset, plan.row_bytes - plan.tail_offset)
+    memcpy(plan.tails + 2 * LANES, below + plan.tail_offset, plan.row_bytes - plan.tail_offset)
+
+
+# Planes: neighbours are gathered first, then converted to RGB, each by itself because colours are limited to 0..255
+# there, and then blended; every source row at most once while it is needed.
+
+cdef void _resize_planes(Resizer plan, const unsigned char[:, :, :] image, out_t[:, :, ::1] out) noexcept nogil:
+    cdef Py_ssize_t row, upper = 0, lower = 1
+    cdef Py_ssize_t upper_source = -1, lower_source = -1, chroma_source = -1, wanted
+    # Invariant: planes[upper] and planes[lower] hold the source rows upper_source and lower_source, and chroma_pairs
+    # the chroma row chroma_source.
+    for row in range(plan.height):
+        wanted = plan.rows[row]
+        if lower_source == wanted:
             upper, lower = lower, upper
             upper_source, lower_source = lower_source, upper_source
-        if upper_source != plan.rows[0, row]:
-            upper_source = plan.rows[0, row]
-            _resize_row(plan, _packed_row(plan, image, upper_source), upper)
-        if lower_source != plan.rows[1, row]:
-            lower_source = plan.rows[1, row]
-            _resize_row(plan, _packed_row(plan, image, lower_source), lower)
-        _blend_rows(plan, out, row, upper, lower)
-        if _is_reversed(image):
-            _swap_red_and_blue(&out[plan.y + row, plan.x, 0], plan.width)
+        if upper_source != wanted:
+            upper_source = wanted
+            chroma_source = _resize_source_row(plan, image, upper_source, chroma_source, upper)
+        wanted = min(wanted + 1, plan.source_height - 1)
+        if lower_source != wanted:
+            lower_source = wanted
+            chroma_source = _resize_source_row(plan, image, lower_source, chroma_source, lower)
+        _blend_planes(plan, upper, lower, plan.row_weights[row])
+        _store_planes(plan, out, row)
 
 
-cdef inline void _swap_red_and_blue(out_t* pixels, Py_ssize_t width) noexcept nogil:
-    """Cheaper here than in the source: the target row is short and in the cache."""
-    cdef Py_ssize_t column
-    cdef out_t red
-    for column in range(width):
-        red = pixels[column * CHANNELS + 2]
-        pixels[column * CHANNELS + 2] = pixels[column * CHANNELS]
-        pixels[column * CHANNELS] = red
-
-
-cdef inline const unsigned char* _packed_row(
-    Resizer plan, const unsigned char[:, :, :] image, Py_ssize_t source
+cdef inline Py_ssize_t _resize_source_row(
+    Resizer plan, const unsigned char[:, :, :] image, Py_ssize_t source, Py_ssize_t chroma_source, Py_ssize_t slot
 ) noexcept nogil:
-    """One source row of packed pixels, in the order of `_is_reversed`: the image's own memory, or else a copy."""
+    """Fill one slot of `plan.planes`; returns which chroma row is gathered now, after `chroma_source` was."""
+    cdef const unsigned char* luma = _source_row(plan, image, source, 0)
+    cdef int16_t* target = plan.planes + slot * plan.num_planes * plan.width
+    if plan.layout == YUYV:
+        _gather_yuyv(plan, luma)
+    else:
+        _gather_luma(plan, luma)
+    if plan.layout == GREY:
+        _blend_grey(plan, target)
+        return -1
+    if plan.layout == NV12 and chroma_source != source // 2:
+        _gather_nv12(plan, _source_row(plan, image, plan.source_height + source // 2, 1))
+    _blend_colors(
+        plan, plan.chroma_pairs, plan.chroma_pairs + plan.width, target, target + plan.width, target + 2 * plan.width)
+    return source // 2
+
+
+cdef inline void _gather_luma(Resizer plan, const unsigned char* source) noexcept nogil:
+    """Both neighbours in one move; little-endian, as every supported machine is."""
+    cdef const int32_t* offsets = plan.taps
+    cdef uint16_t* pairs = plan.luma_pairs
     cdef Py_ssize_t column
-    cdef int channel
-    if image.strides[1] == CHANNELS or image.shape[1] == 1:
-        if image.strides[2] == 1:
-            return &image[source, 0, 0]
-        if image.strides[2] == -1:
-            return &image[source, 0, CHANNELS - 1]
-    for column in range(plan.source_width):
-        for channel in range(CHANNELS):
-            plan.packed[column * CHANNELS + channel] = image[source, column, channel]
-    return &plan.packed[0]
+    for column in range(plan.num_safe):
+        memcpy(&pairs[column], source + offsets[column], sizeof(uint16_t))
+    for column in range(plan.num_safe, plan.width):
+        pairs[column] = <uint16_t>(source[offsets[column]] * 0x101)
 
 
-cdef inline bint _is_reversed(const unsigned char[:, :, :] image) noexcept nogil:
-    """True where `_packed_row` gives blue first: a view, last channel first, of packed BGR pixels."""
-    return image.strides[2] == -1 and (image.strides[1] == CHANNELS or image.shape[1] == 1)
-
-
-cdef inline void _resize_row(Resizer plan, const unsigned char* source, Py_ssize_t row) noexcept nogil:
-    """Blend the neighbours of every target column: gathered first, so that the arithmetic runs in vectors."""
-    cdef const unsigned char* left = &plan.gathered[0, 0]
-    cdef const unsigned char* right = &plan.gathered[1, 0]
-    cdef const int16_t* weights = &plan.column_weights[0]
-    cdef int16_t* target = &plan.blended[row, 0]
+cdef inline void _gather_nv12(Resizer plan, const unsigned char* chroma) noexcept nogil:
+    cdef const int32_t* offsets = plan.taps + plan.width
+    cdef uint16_t* pairs = plan.chroma_pairs
     cdef Py_ssize_t index
-    _gather(plan, source, 0)
-    _gather(plan, source, 1)
-    for index in range(plan.width * CHANNELS):
-        target[index] = <int16_t>(
-            left[index] * VALUE_ONE
-            + _times(<int16_t>((right[index] - left[index]) * 2 * VALUE_ONE), weights[index])
+    for index in range(2 * plan.width):
+        memcpy(&pairs[index], chroma + offsets[index], sizeof(uint16_t))
+
+
+cdef inline void _gather_yuyv(Resizer plan, const unsigned char* source) noexcept nogil:
+    cdef const int32_t* offsets = plan.taps
+    cdef const int32_t* chroma_offsets = plan.taps + plan.width
+    cdef Py_ssize_t column, index
+    for column in range(plan.num_safe):
+        plan.luma_pairs[column] = source[offsets[column]] | <uint16_t>(source[offsets[column] + 2] << 8)
+    for column in range(plan.num_safe, plan.width):
+        plan.luma_pairs[column] = <uint16_t>(source[offsets[column]] * 0x101)
+    for index in range(2 * plan.width):
+        plan.chroma_pairs[index] = (
+            source[chroma_offsets[index] + 1] | <uint16_t>(source[chroma_offsets[index] + 3] << 8)
         )
 
 
-cdef inline void _gather(Resizer plan, const unsigned char* source, Py_ssize_t side) noexcept nogil:
-    """Copy the left (0) or right (1) pixel of every target column."""
-    cdef const int32_t* columns = &plan.columns[side, 0]
-    cdef unsigned char* target = &plan.gathered[side, 0]
+cdef inline void _blend_grey(Resizer plan, int16_t* target) noexcept nogil:
+    cdef const uint16_t* pairs = plan.luma_pairs
+    cdef const int16_t* weights = &plan.column_weights[0]
     cdef Py_ssize_t column
-    # Four bytes in one move; the fourth is overwritten by the next pixel, and exists as the source goes on.
-    for column in range(plan.num_safe):
-        memcpy(target + column * CHANNELS, source + columns[column] * CHANNELS, QUAD)
-    for column in range(plan.num_safe, plan.width):
-        memcpy(target + column * CHANNELS, source + columns[column] * CHANNELS, CHANNELS)
+    cdef int16_t left, right
+    for column in range(plan.width):
+        left = <int16_t>((pairs[column] & 255) * PLANE_ONE)
+        right = <int16_t>((pairs[column] >> 8) * PLANE_ONE)
+        target[column] = <int16_t>(left + _times(<int16_t>((right - left) * 2), weights[column]))
 
 
-cdef inline int16_t _times(int16_t difference, int16_t weight) noexcept nogil:
-    """The upper half of a product, which vector units give in one instruction."""
-    return <int16_t>((<int32_t>difference * <int32_t>weight) >> 16)
-
-
-cdef inline void _blend_rows(
-    Resizer plan, out_t[:, :, ::1] out, Py_ssize_t row, Py_ssize_t upper, Py_ssize_t lower
+cdef void _blend_colors(
+    Resizer plan, const uint16_t* chroma_left, const uint16_t* chroma_right,
+    own_int16 red, own_int16 green, own_int16 blue,
 ) noexcept nogil:
-    """Two blended rows -> one row of the tensor."""
-    cdef int16_t weight = <int16_t>plan.rows[2, row]
-    cdef const int16_t* above = &plan.blended[upper, 0]
-    cdef const int16_t* below = &plan.blended[lower, 0]
-    cdef out_t* target = &out[plan.y + row, plan.x, 0]
+    """Y'CbCr neighbours -> one row of each of the planes R, G and B."""
+    cdef const uint16_t* luma = plan.luma_pairs
+    cdef const int16_t* weights = &plan.column_weights[0]
+    cdef Color color = plan.color
+    cdef Py_ssize_t column
+    cdef int16_t y_left, y_right, u_left, u_right, v_left, v_right
+    for column in range(plan.width):
+        y_left = _luma(<int16_t>(luma[column] & 255), color)
+        y_right = _luma(<int16_t>(luma[column] >> 8), color)
+        # The signed difference from 128, times 256.
+        u_left = <int16_t>((chroma_left[column] << 8) ^ 0x8000)
+        u_right = <int16_t>((chroma_right[column] << 8) ^ 0x8000)
+        v_left = <int16_t>((chroma_left[column] & 0xFF00) ^ 0x8000)
+        v_right = <int16_t>((chroma_right[column] & 0xFF00) ^ 0x8000)
+        red[column] = _blend_pair(
+            <int16_t>(y_left + _times(v_left, color.red_v)),
+            <int16_t>(y_right + _times(v_right, color.red_v)), weights[column])
+        green[column] = _blend_pair(
+            <int16_t>(y_left + _times(u_left, color.green_u) + _times(v_left, color.green_v)),
+            <int16_t>(y_right + _times(u_right, color.green_u) + _times(v_right, color.green_v)), weights[column])
+        blue[column] = _blend_pair(
+            <int16_t>(y_left + _times(u_left, color.blue_u)),
+            <int16_t>(y_right + _times(u_right, color.blue_u)), weights[column])
+
+
+cdef inline int16_t _luma(int16_t value, Color color) noexcept nogil:
+    """The part of a colour that luma gives."""
+    value = <int16_t>(value - color.luma_zero)
+    value = value if value > 0 else 0
+    return <int16_t>(_times(<int16_t>(value * 128), color.luma))
+
+
+cdef inline int16_t _blend_pair(int16_t left, int16_t right, int16_t weight) noexcept nogil:
+    """Limit two colours to what bytes hold, as a conversion by itself would, then blend them."""
+    left = left if left > 0 else 0
+    left = left if left < COLOR_LIMIT else COLOR_LIMIT
+    right = right if right > 0 else 0
+    right = right if right < COLOR_LIMIT else COLOR_LIMIT
+    return <int16_t>(left + _times(<int16_t>((right - left) * 2), weight))
+
+
+cdef inline void _blend_planes(Resizer plan, Py_ssize_t upper, Py_ssize_t lower, int16_t weight) noexcept nogil:
+    """Two rows of planes -> `plan.finished`."""
+    cdef Py_ssize_t size = plan.num_planes * plan.width
+    cdef const int16_t* above = plan.planes + upper * size
+    cdef const int16_t* below = plan.planes + lower * size
+    cdef int16_t* target = plan.finished
     cdef Py_ssize_t index
     cdef int16_t value
+    for index in range(size):
+        value = <int16_t>(above[index] + _times(<int16_t>((below[index] - above[index]) * 2), weight))
+        target[index] = <int16_t>(value << (VALUE_BITS - PLANE_BITS))
+
+
+cdef inline int16_t _times(int16_t value, int16_t weight) noexcept nogil:
+    """The upper half of a product, which vector units give in one instruction."""
+    return <int16_t>((<int32_t>value * <int32_t>weight) >> 16)
+
+
+# Finished rows -> the tensor.
+
+cdef inline void _store_row(Resizer plan, out_t[:, :, ::1] out, Py_ssize_t row) noexcept nogil:
+    cdef const int16_t* values = plan.row
+    cdef out_t* target = &out[plan.y + row, plan.x, 0]
     cdef int16_t lowest = <int16_t>plan.lowest
+    cdef Py_ssize_t index
     if out_t is not float:
         if plan.shift_only:
             for index in range(plan.width * CHANNELS):
-                value = <int16_t>(above[index] + _times(<int16_t>((below[index] - above[index]) * 2), weight))
-                # 33 instead of 32: both products were rounded down.
-                target[index] = <out_t>(((value + 33) >> VALUE_BITS) + lowest)
+                target[index] = <out_t>(((values[index] + ROUNDING) >> VALUE_BITS) + lowest)
             return
     for index in range(plan.width * CHANNELS):
-        value = <int16_t>(above[index] + _times(<int16_t>((below[index] - above[index]) * 2), weight))
-        target[index] = _store(plan, value, target)
+        target[index] = _store(plan, values[index], target)
+
+
+cdef inline void _store_planes(Resizer plan, out_t[:, :, ::1] out, Py_ssize_t row) noexcept nogil:
+    """Interleave the planes; grey fills all three channels."""
+    cdef out_t* target = &out[plan.y + row, plan.x, 0]
+    cdef Py_ssize_t second = plan.width if plan.num_planes > 1 else 0
+    cdef const int16_t* red = plan.finished
+    cdef const int16_t* green = red + second
+    cdef const int16_t* blue = green + second
+    cdef uint16_t* quads = plan.quads
+    cdef Py_ssize_t column
+    if out_t is not float:
+        if plan.shift_only:
+            _pack_quads(plan, red, green, blue, quads)
+            # Four bytes in one move; the fourth is overwritten by the next pixel.
+            for column in range(plan.width - 1):
+                memcpy(target + column * CHANNELS, &quads[2 * column], 2 * sizeof(uint16_t))
+            memcpy(target + (plan.width - 1) * CHANNELS, &quads[2 * plan.width - 2], CHANNELS)
+            return
+    for column in range(plan.width):
+        target[column * CHANNELS] = _store(plan, red[column], target)
+        target[column * CHANNELS + 1] = _store(plan, green[column], target)
+        target[column * CHANNELS + 2] = _store(plan, blue[column], target)
+
+
+cdef void _pack_quads(
+    Resizer plan, const int16_t* red, const int16_t* green, const int16_t* blue, own_uint16 halves
+) noexcept nogil:
+    """Three rows of values -> bytes R G B 0 of the tensor, two at a time."""
+    # What turns an unsigned byte into the tensor's: -128 flips the highest bit.
+    cdef uint16_t flip = 0x8080 if plan.lowest < 0 else 0
+    cdef Py_ssize_t column
+    for column in range(plan.width):
+        halves[2 * column] = flip ^ (
+            <uint16_t>((red[column] + ROUNDING) >> VALUE_BITS)
+            | <uint16_t>(<uint16_t>((green[column] + ROUNDING) >> VALUE_BITS) << 8)
+        )
+        halves[2 * column + 1] = flip ^ <uint16_t>((blue[column] + ROUNDING) >> VALUE_BITS)
 
 
 cdef inline out_t _store(Resizer plan, int16_t value, const out_t* kind) noexcept nogil:
-    """A pixel with 6 fractional bits -> the tensor's number, rounded half up. `kind` only chooses the type."""
-    cdef float real = <float>value * (plan.multiplier * <float>(1.0 / VALUE_ONE)) + plan.offset
+    """A pixel with 7 fractional bits -> the tensor's number, rounded half up. `kind` only chooses the type."""
+    cdef float pixel = <float>(value + (plan.loss if value > 0 else 0)) * <float>(1.0 / VALUE_ONE)
+    cdef float real = pixel * plan.multiplier + plan.offset
     if out_t is float:
         return real
     else:
@@ -218,9 +585,10 @@ cdef inline void _pad(Resizer plan, out_t[:, :, ::1] out) noexcept nogil:
     cdef Py_ssize_t width = out.shape[1]
     cdef out_t* target
     cdef Py_ssize_t below = plan.y + plan.height, right = plan.x + plan.width
-    cdef out_t grey = _store(plan, <int16_t>(plan.padding * VALUE_ONE), &out[0, 0, 0])
+    cdef out_t grey
     if plan.width == width and plan.height == out.shape[0]:
         return
+    grey = _store(plan, <int16_t>(plan.padding * VALUE_ONE - plan.loss), &out[0, 0, 0])
     for row in range(out.shape[0]):
         target = &out[row, 0, 0]
         for index in range(width * CHANNELS):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, SupportsIndex, overload
 
@@ -42,7 +42,7 @@ class Detections:
         names: every class name the network knows.
         orig_shape: (height, width) of the upright image.
         speed: milliseconds by stage: "read" (file to pixels), "preprocess", "inference", "postprocess".
-        source: what was given to `Detector`, so that `plot()` can draw on it.
+        source: what was given to `Detector`, or a function that gives its picture, so that `plot()` can draw on it.
     """
 
     xyxy: Float32Array
@@ -51,7 +51,7 @@ class Detections:
     names: tuple[str, ...] = ()
     orig_shape: tuple[int, int] = (0, 0)
     speed: Mapping[str, float] = field(default_factory=dict)
-    source: ImageSource | None = field(default=None, repr=False)
+    source: ImageSource | Callable[[], ImageSource] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         count = len(self.confidence)

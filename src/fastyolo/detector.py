@@ -6,7 +6,8 @@ import dataclasses
 import os
 import threading
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 
@@ -17,6 +18,7 @@ from fastyolo.errors import ModelError, OptionError
 from fastyolo.images import MAX_PIXELS, ImageSource, load_image
 from fastyolo.letterbox import ResizeMode
 from fastyolo.metadata import find_metadata
+from fastyolo.pixels import PixelFormat, YuvMatrix, YuvRange, check_color, view_pixels
 from fastyolo.postprocess import (
     DEFAULT_IOU_THRESHOLD,
     DEFAULT_MAX_DETECTIONS,
@@ -24,7 +26,7 @@ from fastyolo.postprocess import (
     Decoder,
     NmsKind,
 )
-from fastyolo.preprocess import ColorOrder, Preprocessor, check_color
+from fastyolo.preprocess import Preprocessor, to_rgb
 from fastyolo.runtime import Session, TensorInfo, open_session
 from fastyolo.spec import ModelSpec, fitting_spec
 
@@ -42,6 +44,7 @@ class Detector:
         device: "cpu", or an external delegate as ``LIB.so[,key=value...]``.
         threads: CPU threads; None takes every core this process may use.
         resize: "stretch" or "letterbox"; None takes what the model was calibrated for.
+        yuv_matrix: "bt601" or "bt709", and yuv_range: "limited" or "full": what nv12 and yuyv images mean.
         score_threshold, iou_threshold, max_detections, nms, class_agnostic, multi_label: see `Decoder`.
         classes: report only these, as ids or names.
         clip: limit boxes to the image.
@@ -62,6 +65,8 @@ class Detector:
         device: str = "cpu",
         threads: int | None = None,
         resize: ResizeMode | None = None,
+        yuv_matrix: YuvMatrix = "bt601",
+        yuv_range: YuvRange = "limited",
         score_threshold: float = DEFAULT_SCORE_THRESHOLD,
         iou_threshold: float = DEFAULT_IOU_THRESHOLD,
         max_detections: int = DEFAULT_MAX_DETECTIONS,
@@ -85,7 +90,10 @@ class Detector:
             dtype=self._session.input.dtype,
             quantization=self._session.input.quantization,
             resize=self.resize,
+            yuv_matrix=yuv_matrix,
+            yuv_range=yuv_range,
         )
+        self._to_rgb = partial(to_rgb, yuv_matrix=yuv_matrix, yuv_range=yuv_range)
         self._decode = Decoder(
             self.spec,
             quantization=[tensor.quantization for tensor in self._heads],
@@ -110,12 +118,13 @@ class Detector:
         """The loaded model: which runtime, device and threads, which tensors."""
         return self._session
 
-    def __call__(self, image: ImageSource, *, color: ColorOrder = "rgb") -> Detections:
+    def __call__(self, image: ImageSource, *, color: PixelFormat = "rgb") -> Detections:
         """Detect objects in one image.
 
         Args:
-            image: path, bytes of an image file, Pillow image, or uint8 (H, W, 3) array.
-            color: channel order of an array, "rgb" or "bgr" (what OpenCV gives).
+            image: path, bytes of an image file, Pillow image, or uint8 array.
+            color: the format of an array: "rgb", "bgr" (what OpenCV gives), "rgba", "bgra", "grey", "nv12" or "yuyv";
+                `PixelFormat` has the shapes.
 
         Raises:
             ImageError: the image cannot be used.
@@ -123,17 +132,17 @@ class Detector:
         started = perf_counter()
         # Checked before any view of the interpreter's memory exists: an error that kept one alive would block invoke().
         check_color(color)
-        pixels = load_image(image, max_pixels=self.max_pixels)
-        if not isinstance(image, np.ndarray):
-            color = "rgb"
-        size = (pixels.shape[0], pixels.shape[1])
+        if isinstance(image, np.ndarray):
+            pixels = view_pixels(image, color)
+        else:
+            pixels = view_pixels(load_image(image, max_pixels=self.max_pixels), "rgb")
         with self._lock:
             read = perf_counter()
-            self._preprocess(pixels, self._session.input_view(), color=color)
+            self._preprocess.fill(pixels, self._session.input_view())
             prepared = perf_counter()
             self._session.invoke()
             inferred = perf_counter()
-            result = self._decode([self._session.output_view(tensor) for tensor in self._heads], size)
+            result = self._decode([self._session.output_view(tensor) for tensor in self._heads], pixels.size)
             finished = perf_counter()
         speed = {
             "read": (read - started) * 1e3,
@@ -141,9 +150,10 @@ class Detector:
             "inference": (inferred - prepared) * 1e3,
             "postprocess": (finished - inferred) * 1e3,
         }
-        # plot() draws in RGB; a view is enough to remember the order.
-        source = image[..., ::-1] if isinstance(image, np.ndarray) and color == "bgr" else image
-        return Detections(*result, self.spec.names, size, speed, source)
+        source: ImageSource | Callable[[], ImageSource] = image
+        if isinstance(image, np.ndarray) and color != "rgb":
+            source = partial(self._to_rgb, image, color)
+        return Detections(*result, self.spec.names, pixels.size, speed, source)
 
 
 def class_ids(names: Sequence[str], classes: Iterable[int | str]) -> list[int]:

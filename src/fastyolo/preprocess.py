@@ -2,22 +2,22 @@
 
 The resize is bilinear with half-pixel centres and no antialias: ``source = (target + 0.5) * source_size / target_size
 - 0.5``, edges repeated; the geometry of OpenCV's INTER_LINEAR. The network sees ``pixel / 255``; an integer tensor
-stores ``round(pixel / 255 / scale) + zero_point``.
+stores ``round(pixel / 255 / scale) + zero_point``. Grey fills all three channels; Y'CbCr neighbours become RGB, limited
+to 0..255, before they are blended, with the chroma of the block they lie in, as OpenCV's conversion has it.
 """
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from fastyolo import _preprocess
-from fastyolo.errors import ModelError, OptionError
-from fastyolo.images import load_image
+from fastyolo.errors import ModelError
 from fastyolo.letterbox import LETTERBOX_GREY, ResizeMode, check_resize, place
+from fastyolo.pixels import Layout, PixelFormat, Pixels, YuvMatrix, YuvRange, check_color, view_pixels, yuv_to_rgb
 
-ColorOrder = Literal["rgb", "bgr"]
 Tensor = npt.NDArray[Any]
 
 _WEIGHT_ONE = 32768
@@ -32,8 +32,11 @@ class Preprocessor:
         dtype: int8, uint8 or float32.
         quantization: (scale, zero_point) of an integer tensor; default (1/255, -128) for int8, (1/255, 0) for uint8.
         resize: "stretch" to the input size, or "letterbox": keep the aspect ratio, centred on grey 128.
+        yuv_matrix: "bt601", or "bt709" for what most HD cameras give. Only for nv12 and yuyv images, as is the next.
+        yuv_range: "limited" (luma 16 to 235), or "full".
 
-    The tables of the last image size are kept, so frames of one size cost nothing extra. Not for two threads at once.
+    The tables of the last image size and format are kept, so frames of one kind cost nothing extra. Not for two threads
+    at once.
     """
 
     def __init__(
@@ -43,27 +46,39 @@ class Preprocessor:
         dtype: npt.DTypeLike = np.int8,
         quantization: tuple[float, int] | None = None,
         resize: ResizeMode = "stretch",
+        yuv_matrix: YuvMatrix = "bt601",
+        yuv_range: YuvRange = "limited",
     ) -> None:
         self.input_size = input_size
         self.dtype = np.dtype(dtype)
         self.resize = check_resize(resize)
         self._multiplier, self._offset, self._limits = _transfer(self.dtype, quantization)
-        self._image_size: tuple[int, int] | None = None
+        self._yuv = yuv_to_rgb(yuv_matrix, yuv_range)
+        self._planned: tuple[tuple[int, int], Layout] | None = None
         self._resizer: _preprocess.Resizer
 
-    def __call__(self, image: npt.NDArray[np.uint8], out: Tensor | None = None, *, color: ColorOrder = "rgb") -> Tensor:
+    def __call__(
+        self, image: npt.NDArray[np.uint8], out: Tensor | None = None, *, color: PixelFormat = "rgb"
+    ) -> Tensor:
         """Resize and quantise one image.
 
         Args:
-            image: uint8 (H, W, 3), any strides.
+            image: uint8 (H, W, 3), or the shape that `color` has in `PixelFormat`; any strides.
             out: tensor (height, width, 3) or (1, height, width, 3) to write into; by default a new one.
-            color: channel order of `image`; the network gets RGB.
+            color: the format of `image`: "rgb", "bgr", "rgba", "bgra", "grey", "nv12" or "yuyv". The network gets RGB.
 
         Returns:
             `out`, or a new array (1, height, width, 3).
+
+        Raises:
+            ImageError: `image` is not of the format.
+            OptionError: there is no such format.
+            ModelError: `out` does not fit.
         """
-        check_color(color)
-        image = load_image(image)
+        return self.fill(view_pixels(image, check_color(color)), out)
+
+    def fill(self, pixels: Pixels, out: Tensor | None = None) -> Tensor:
+        """The same for an image that was checked before."""
         if out is None:
             out = np.empty((1, *self.input_size, 3), self.dtype)
         if out.shape[-3:] != (*self.input_size, 3) or out.size != self.input_size[0] * self.input_size[1] * 3:
@@ -71,34 +86,29 @@ class Preprocessor:
         if out.dtype != self.dtype:
             raise ModelError(f"input tensor must be {self.dtype}, got {out.dtype}")
         target = out.reshape(out.shape[-3:])
-        if color == "bgr":
-            image = image[..., ::-1]
-        if image.shape[:2] != self._image_size:
-            self._resizer = self._plan(image.shape[0], image.shape[1])
-            self._image_size = (image.shape[0], image.shape[1])
+        if (pixels.size, pixels.layout) != self._planned:
+            self._planned = None
+            self._resizer = self._plan(pixels.size, pixels.layout)
+            self._planned = (pixels.size, pixels.layout)
         if self.dtype == np.int8:
-            self._resizer.to_int8(image, target)
+            self._resizer.to_int8(pixels.array, target)
         elif self.dtype == np.uint8:
-            self._resizer.to_uint8(image, target)
+            self._resizer.to_uint8(pixels.array, target)
         else:
-            self._resizer.to_float32(image, target)
+            self._resizer.to_float32(pixels.array, target)
         return out
 
-    def _plan(self, height: int, width: int) -> _preprocess.Resizer:
-        x, y, place_width, place_height = place((height, width), self.input_size, letterbox=self.resize == "letterbox")
-        columns, column_weights = _taps(width, place_width)
-        rows, row_weights = _taps(height, place_height)
+    def _plan(self, size: tuple[int, int], layout: Layout) -> _preprocess.Resizer:
+        x, y, width, height = place(size, self.input_size, letterbox=self.resize == "letterbox")
         return _preprocess.Resizer(
-            height,
-            width,
+            layout.number,
+            layout.swapped,
+            *size,
             x,
             y,
-            columns,
-            np.repeat(column_weights.astype(np.int16), 3),
-            np.concatenate([rows, row_weights[np.newaxis]]),
-            np.empty((2, place_width * 3), np.int16),
-            np.empty((2, place_width * 3 + 1), np.uint8),
-            np.empty(width * 3, np.uint8),
+            *_taps(size[1], width),
+            *_taps(size[0], height),
+            self._yuv,
             self._multiplier,
             self._offset,
             *self._limits,
@@ -106,10 +116,17 @@ class Preprocessor:
         )
 
 
-def check_color(color: str) -> None:
-    """Raise `OptionError` for an unknown channel order."""
-    if color not in ("rgb", "bgr"):
-        raise OptionError(f"color must be 'rgb' or 'bgr', got {color!r}")
+def to_rgb(
+    image: npt.NDArray[np.uint8],
+    color: PixelFormat,
+    yuv_matrix: YuvMatrix = "bt601",
+    yuv_range: YuvRange = "limited",
+) -> npt.NDArray[np.uint8]:
+    """Return the picture as uint8 (H, W, 3) RGB, in full size: what the network would see if it were as large."""
+    pixels = view_pixels(image, check_color(color))
+    prepare = Preprocessor(pixels.size, dtype=np.uint8, yuv_matrix=yuv_matrix, yuv_range=yuv_range)
+    rgb: npt.NDArray[np.uint8] = prepare.fill(pixels)[0]
+    return rgb
 
 
 def _transfer(dtype: np.dtype[Any], quantization: tuple[float, int] | None) -> tuple[float, float, tuple[int, int]]:
@@ -127,11 +144,12 @@ def _transfer(dtype: np.dtype[Any], quantization: tuple[float, int] | None) -> t
     return (1.0 if abs(multiplier - 1) < 1e-5 else multiplier), float(zero_point), limits
 
 
-def _taps(source: int, target: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
-    """(2, target): the two source pixels of every target pixel; (target,): the weight of the second, of 32768."""
+def _taps(source: int, target: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int16]]:
+    """For every target pixel the first of its two source pixels, and the weight of the second, of 32768."""
     centre = (np.arange(target) + 0.5) * (source / target) - 0.5
     first = np.floor(centre)
-    # 1 does not fit in 15 bits, and is never needed: the second pixel would then be the first.
+    # 1 does not fit in 15 bits.
     weights = np.minimum(np.rint((centre - first) * _WEIGHT_ONE), _WEIGHT_ONE - 1)
-    pixels = np.stack([np.clip(first, 0, source - 1), np.clip(first + 1, 0, source - 1)])
-    return np.ascontiguousarray(pixels, np.int32), weights.astype(np.int32)
+    # Where one of the two would lie outside, all weight goes to the other.
+    weights[(first < 0) | (first >= source - 1)] = 0
+    return np.clip(first, 0, source - 1).astype(np.int32), weights.astype(np.int16)

@@ -53,7 +53,8 @@ def plot(detections: Detections, image: ImageSource | None = None) -> Image:
         pixels = load_image(image)
     elif detections.source is not None:
         # Detecting on it has already decided that it is not too large.
-        pixels = load_image(detections.source, max_pixels=sys.maxsize)
+        source = detections.source() if callable(detections.source) else detections.source
+        pixels = load_image(source, max_pixels=sys.maxsize)
     else:
         raise FastYoloError("these detections do not know their picture; pass it: plot(image)")
 
