@@ -58,9 +58,16 @@ def preprocess_cases() -> Iterator[Case]:
             name = f"preprocess {width}x{height} rgb, {out.dtype}"
             yield name, lambda p=preprocess, i=image, o=out: p(i, o)
     preprocess = Preprocessor((416, 416))
-    image = random.randint(0, 256, (720, 1280, 3)).astype(np.uint8)
     out = np.empty((1, 416, 416, 3), np.int8)
-    yield "preprocess 1280x720 bgr, int8", lambda: preprocess(image, out, color="bgr")
+    for name, color, shape in (
+        ("1280x720", "bgr", (720, 1280, 3)),
+        ("1280x720", "rgba", (720, 1280, 4)),
+        ("1280x720", "grey", (720, 1280)),
+        ("1280x720", "yuyv", (720, 1280, 2)),
+        ("1920x1080", "nv12", (1620, 1920)),
+    ):
+        image = random.randint(0, 256, shape).astype(np.uint8)
+        yield f"preprocess {name} {color}, int8", lambda i=image, c=color: preprocess(i, out, color=c)
 
 
 def main(requests: str, only: str) -> None:
