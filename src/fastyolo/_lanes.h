@@ -8,6 +8,7 @@
 #include <string.h>
 
 /* Rows that nothing else points into: so many arrays of one type in a loop would else keep it from being vectorised. */
+typedef unsigned char *__restrict__ own_bytes;
 typedef int16_t *__restrict__ own_int16;
 typedef uint16_t *__restrict__ own_uint16;
 

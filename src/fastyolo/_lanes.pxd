@@ -4,6 +4,7 @@ from libc.stdint cimport int16_t, uint16_t
 
 
 cdef extern from "_lanes.h" nogil:
+    ctypedef unsigned char* own_bytes
     ctypedef int16_t* own_int16
     ctypedef uint16_t* own_uint16
     ctypedef struct lanes:

@@ -19,6 +19,7 @@ from fastyolo._lanes cimport (
     lanes_store4,
     lanes_weigh,
     lanes_weigh_pixels,
+    own_bytes,
     own_int16,
     own_uint16,
 )
@@ -78,6 +79,14 @@ cdef struct Color:
     int16_t luma, red_v, green_u, green_v, blue_u
 
 
+cdef struct Transfer:
+    # A finished value -> the tensor's number: value * multiplier + offset.
+    float multiplier, offset
+    int lowest, highest
+    # What rounding down took off every value above 0 where nothing was blended; given back where that can be seen.
+    int16_t loss
+
+
 @cython.final
 cdef class Resizer:
     """The tables for one layout, source size and place in the network input, and the memory of a few rows."""
@@ -91,11 +100,9 @@ cdef class Resizer:
     cdef const int32_t[::1] rows            # (height,): upper source row of every target row
     cdef const int16_t[::1] row_weights     # (height,): weight of the row below it; 0 where there is none
     cdef Color color
-    cdef float multiplier, offset
-    cdef int lowest, highest, padding
+    cdef Transfer transfer
     cdef bint shift_only
-    # What rounding down took off every value above 0 where nothing was blended; given back where that can be seen.
-    cdef int loss
+    cdef int padding
     cdef unsigned char* copies              # (2, row_bytes): source rows that do not lie packed in the image
     # Leading columns that have a right neighbour (planes), or from where LANES bytes may be read (packed pixels).
     cdef Py_ssize_t num_safe
@@ -108,6 +115,7 @@ cdef class Resizer:
     # Planes only: grey and Y'CbCr.
     cdef Py_ssize_t num_planes
     cdef int32_t* taps                      # (3, width): byte offset of luma, and of the chroma of both neighbours
+    cdef unsigned char* split               # (2, source_width): one YUYV row as NV12 has it, luma and U V
     cdef uint16_t* luma_pairs               # (width,): the left neighbour's byte, and above it the right one's
     cdef uint16_t* chroma_pairs             # (2, width): U, and above it V, of the left and of the right neighbours
     cdef int16_t* planes                    # (2, num_planes, width): two source rows, resized horizontally
@@ -139,10 +147,10 @@ cdef class Resizer:
             self.color.luma_zero, self.color.luma, self.color.red_v,
             self.color.green_u, self.color.green_v, self.color.blue_u,
         ) = color
-        self.multiplier = multiplier
-        self.offset = offset
-        self.lowest = lowest
-        self.highest = highest
+        self.transfer.multiplier = multiplier * <float>(1.0 / VALUE_ONE)
+        self.transfer.offset = offset
+        self.transfer.lowest = lowest
+        self.transfer.highest = highest
         self.padding = padding
         self.shift_only = multiplier == 1 and offset == lowest
         self.pixel_bytes = 3 if layout == RGB else 4 if layout == RGBA else 2 if layout == YUYV else 1
@@ -160,6 +168,7 @@ cdef class Resizer:
         free(self.entries)
         free(self.tails)
         free(self.taps)
+        free(self.split)
         free(self.luma_pairs)
         free(self.chroma_pairs)
         free(self.planes)
@@ -169,7 +178,7 @@ cdef class Resizer:
     cdef int _plan_packed(self) except -1:
         cdef Py_ssize_t column, channel
         cdef int16_t* entry
-        self.loss = 2
+        self.transfer.loss = 2
         # One value more, because four are stored at a time.
         self.row = <int16_t*>_zeros(self.width * CHANNELS + 1, sizeof(int16_t))
         self.offsets = <int32_t*>_zeros(self.width, sizeof(int32_t))
@@ -196,15 +205,17 @@ cdef class Resizer:
         self.planes = <int16_t*>_zeros(2 * self.num_planes * self.width, sizeof(int16_t))
         self.finished = <int16_t*>_zeros(self.num_planes * self.width, sizeof(int16_t))
         self.quads = <uint16_t*>_zeros(2 * self.width, sizeof(uint16_t))
+        if self.layout == YUYV:
+            self.split = <unsigned char*>_zeros(2 * self.source_width, 1)
         for column in range(self.width):
             pixel = self.columns[column]
-            self.taps[column] = <int32_t>(pixel * self.pixel_bytes)
-            # Two pixels share their chroma: U V (NV12), or Y U Y V (YUYV).
-            self.taps[self.width + column] = pixel // 2 * 2 * <int32_t>self.pixel_bytes
+            self.taps[column] = pixel
+            # Two pixels share their U V.
+            self.taps[self.width + column] = pixel // 2 * 2
             if pixel < self.source_width - 1:
                 self.num_safe = column + 1
                 pixel += 1
-            self.taps[2 * self.width + column] = pixel // 2 * 2 * <int32_t>self.pixel_bytes
+            self.taps[2 * self.width + column] = pixel // 2 * 2
         return 0
 
     def to_float32(self, const unsigned char[:, :, :] image not None, float[:, :, ::1] out not None):
@@ -393,17 +404,26 @@ cdef inline Py_ssize_t _resize_source_row(
     cdef const unsigned char* luma = _source_row(plan, image, source, 0)
     cdef int16_t* target = plan.planes + slot * plan.num_planes * plan.width
     if plan.layout == YUYV:
-        _gather_yuyv(plan, luma)
-    else:
-        _gather_luma(plan, luma)
+        _split_yuyv(luma, plan.split, plan.split + plan.source_width, plan.source_width)
+        luma = plan.split
+    _gather_luma(plan, luma)
     if plan.layout == GREY:
         _blend_grey(plan, target)
         return -1
-    if plan.layout == NV12 and chroma_source != source // 2:
-        _gather_nv12(plan, _source_row(plan, image, plan.source_height + source // 2, 1))
+    if plan.layout == YUYV:
+        _gather_chroma(plan, plan.split + plan.source_width)
+    elif chroma_source != source // 2:
+        _gather_chroma(plan, _source_row(plan, image, plan.source_height + source // 2, 1))
     _blend_colors(
         plan, plan.chroma_pairs, plan.chroma_pairs + plan.width, target, target + plan.width, target + 2 * plan.width)
     return source // 2
+
+
+cdef void _split_yuyv(const unsigned char* row, own_bytes luma, own_bytes chroma, Py_ssize_t count) noexcept nogil:
+    cdef Py_ssize_t index
+    for index in range(count):
+        luma[index] = row[2 * index]
+        chroma[index] = row[2 * index + 1]
 
 
 cdef inline void _gather_luma(Resizer plan, const unsigned char* source) noexcept nogil:
@@ -417,26 +437,12 @@ cdef inline void _gather_luma(Resizer plan, const unsigned char* source) noexcep
         pairs[column] = <uint16_t>(source[offsets[column]] * 0x101)
 
 
-cdef inline void _gather_nv12(Resizer plan, const unsigned char* chroma) noexcept nogil:
+cdef inline void _gather_chroma(Resizer plan, const unsigned char* chroma) noexcept nogil:
     cdef const int32_t* offsets = plan.taps + plan.width
     cdef uint16_t* pairs = plan.chroma_pairs
     cdef Py_ssize_t index
     for index in range(2 * plan.width):
         memcpy(&pairs[index], chroma + offsets[index], sizeof(uint16_t))
-
-
-cdef inline void _gather_yuyv(Resizer plan, const unsigned char* source) noexcept nogil:
-    cdef const int32_t* offsets = plan.taps
-    cdef const int32_t* chroma_offsets = plan.taps + plan.width
-    cdef Py_ssize_t column, index
-    for column in range(plan.num_safe):
-        plan.luma_pairs[column] = source[offsets[column]] | <uint16_t>(source[offsets[column] + 2] << 8)
-    for column in range(plan.num_safe, plan.width):
-        plan.luma_pairs[column] = <uint16_t>(source[offsets[column]] * 0x101)
-    for index in range(2 * plan.width):
-        plan.chroma_pairs[index] = (
-            source[chroma_offsets[index] + 1] | <uint16_t>(source[chroma_offsets[index] + 3] << 8)
-        )
 
 
 cdef inline void _blend_grey(Resizer plan, int16_t* target) noexcept nogil:
@@ -518,7 +524,8 @@ cdef inline int16_t _times(int16_t value, int16_t weight) noexcept nogil:
 cdef inline void _store_row(Resizer plan, out_t[:, :, ::1] out, Py_ssize_t row) noexcept nogil:
     cdef const int16_t* values = plan.row
     cdef out_t* target = &out[plan.y + row, plan.x, 0]
-    cdef int16_t lowest = <int16_t>plan.lowest
+    cdef int16_t lowest = <int16_t>plan.transfer.lowest
+    cdef Transfer transfer = plan.transfer
     cdef Py_ssize_t index
     if out_t is not float:
         if plan.shift_only:
@@ -526,7 +533,7 @@ cdef inline void _store_row(Resizer plan, out_t[:, :, ::1] out, Py_ssize_t row) 
                 target[index] = <out_t>(((values[index] + ROUNDING) >> VALUE_BITS) + lowest)
             return
     for index in range(plan.width * CHANNELS):
-        target[index] = _store(plan, values[index], target)
+        target[index] = _store(transfer, values[index], target)
 
 
 cdef inline void _store_planes(Resizer plan, out_t[:, :, ::1] out, Py_ssize_t row) noexcept nogil:
@@ -537,6 +544,7 @@ cdef inline void _store_planes(Resizer plan, out_t[:, :, ::1] out, Py_ssize_t ro
     cdef const int16_t* green = red + second
     cdef const int16_t* blue = green + second
     cdef uint16_t* quads = plan.quads
+    cdef Transfer transfer = plan.transfer
     cdef Py_ssize_t column
     if out_t is not float:
         if plan.shift_only:
@@ -547,9 +555,9 @@ cdef inline void _store_planes(Resizer plan, out_t[:, :, ::1] out, Py_ssize_t ro
             memcpy(target + (plan.width - 1) * CHANNELS, &quads[2 * plan.width - 2], CHANNELS)
             return
     for column in range(plan.width):
-        target[column * CHANNELS] = _store(plan, red[column], target)
-        target[column * CHANNELS + 1] = _store(plan, green[column], target)
-        target[column * CHANNELS + 2] = _store(plan, blue[column], target)
+        target[column * CHANNELS] = _store(transfer, red[column], target)
+        target[column * CHANNELS + 1] = _store(transfer, green[column], target)
+        target[column * CHANNELS + 2] = _store(transfer, blue[column], target)
 
 
 cdef void _pack_quads(
@@ -557,7 +565,7 @@ cdef void _pack_quads(
 ) noexcept nogil:
     """Three rows of values -> bytes R G B 0 of the tensor, two at a time."""
     # What turns an unsigned byte into the tensor's: -128 flips the highest bit.
-    cdef uint16_t flip = 0x8080 if plan.lowest < 0 else 0
+    cdef uint16_t flip = 0x8080 if plan.transfer.lowest < 0 else 0
     cdef Py_ssize_t column
     for column in range(plan.width):
         halves[2 * column] = flip ^ (
@@ -567,16 +575,16 @@ cdef void _pack_quads(
         halves[2 * column + 1] = flip ^ <uint16_t>((blue[column] + ROUNDING) >> VALUE_BITS)
 
 
-cdef inline out_t _store(Resizer plan, int16_t value, const out_t* kind) noexcept nogil:
+cdef inline out_t _store(Transfer transfer, int16_t value, const out_t* kind) noexcept nogil:
     """A pixel with 7 fractional bits -> the tensor's number, rounded half up. `kind` only chooses the type."""
-    cdef float pixel = <float>(value + (plan.loss if value > 0 else 0)) * <float>(1.0 / VALUE_ONE)
-    cdef float real = pixel * plan.multiplier + plan.offset
+    cdef int16_t restored = <int16_t>(value + transfer.loss) if value > 0 else value
+    cdef float real = <float>restored * transfer.multiplier + transfer.offset
     if out_t is float:
         return real
     else:
         real = floorf(real + <float>0.5)
-        real = real if real < <float>plan.highest else <float>plan.highest
-        return <out_t><int>(real if real > <float>plan.lowest else <float>plan.lowest)
+        real = real if real < <float>transfer.highest else <float>transfer.highest
+        return <out_t><int>(real if real > <float>transfer.lowest else <float>transfer.lowest)
 
 
 cdef inline void _pad(Resizer plan, out_t[:, :, ::1] out) noexcept nogil:
@@ -588,7 +596,7 @@ cdef inline void _pad(Resizer plan, out_t[:, :, ::1] out) noexcept nogil:
     cdef out_t grey
     if plan.width == width and plan.height == out.shape[0]:
         return
-    grey = _store(plan, <int16_t>(plan.padding * VALUE_ONE - plan.loss), &out[0, 0, 0])
+    grey = _store(plan.transfer, <int16_t>(plan.padding * VALUE_ONE - plan.transfer.loss), &out[0, 0, 0])
     for row in range(out.shape[0]):
         target = &out[row, 0, 0]
         for index in range(width * CHANNELS):
