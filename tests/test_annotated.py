@@ -64,7 +64,7 @@ def test_no_line_of_a_loop_needs_python(kernels: dict[str, list[Line]], kernel: 
     ("kernel", "functions"),
     [
         ("_postprocess", {"_scan", "_add_box", "_push_classes", "_decode", "_select", "_overlaps"}),
-        ("_preprocess", {"_resize_packed", "_blend_column", "_gather_nv12", "_blend_colors", "_store_row", "_pad"}),
+        ("_preprocess", {"_resize_packed", "_blend_column", "_gather_chroma", "_blend_colors", "_store_row", "_pad"}),
     ],
 )
 def test_all_the_work_is_among_the_lines_looked_at(
