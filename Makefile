@@ -1,5 +1,6 @@
 # make demo   sets up everything, detects on an example picture, says where the annotated copy lies
 # make test   sets up everything, runs lint, type checks and all tests
+# make bench  times fastyolo beside its peers, into build/bench/
 # make counts re-records the kernels' instruction counts that the tests compare with
 # make wheels sdist and wheels for x86-64 and for boards (aarch64) in dist/, each looked into
 # make abi3   build/abi3/*.whl: one wheel for Python 3.11 and later on this machine
@@ -10,7 +11,7 @@ BIN := $(VENV)/bin
 SOURCES := $(shell find src -name '*.py' -o -name '*.pyx' -o -name '*.pyi' -o -path '*/models/*' -o -name '*.cfg') \
 	pyproject.toml setup.py MANIFEST.in
 
-.PHONY: demo test lint types unit checked counts abi3 wheels check-wheels lock clean
+.PHONY: demo test lint types unit checked bench counts abi3 wheels check-wheels lock clean
 
 demo: $(VENV)/installed
 	$(BIN)/fastyolo detect --output fastyolo-out \
@@ -41,6 +42,16 @@ checked: build/debug/installed build/asan/installed
 	PYTHONPATH=build/asan LD_PRELOAD="$(SANITIZERS)" ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1 \
 		$(BIN)/python -m pytest -q $(KERNEL_TESTS)
 
+# The installed stable-ABI wheel, with the build for this Python beside it. BENCH="--images DIR --float-model F32.tflite"
+bench: abi3 build/release/installed build/bench/venv/tools
+	build/bench/venv/bin/python -m pip install --quiet --no-deps --force-reinstall build/abi3/*.whl
+	build/bench/venv/bin/python bench/run.py --full-build build/release --output build/bench $(BENCH)
+
+build/bench/venv/tools: bench/requirements.txt
+	$(PYTHON) -m venv --clear build/bench/venv
+	build/bench/venv/bin/python -m pip install --quiet --no-deps --require-hashes -r bench/requirements.txt
+	@touch $@
+
 # Instructions of fixed inputs under valgrind, into bench/counts/counts.json.
 counts: $(VENV)/tools
 	$(BIN)/python bench/counts/counts.py --record
@@ -70,6 +81,8 @@ lock: $(VENV)/tools
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile --universal --python-version 3.10 --generate-hashes --upgrade --quiet \
 		--custom-compile-command 'make lock' --output-file requirements-dev.txt requirements-dev.in
+	$(BIN)/uv pip compile --no-deps --universal --python-version 3.10 --generate-hashes --upgrade --quiet \
+		--custom-compile-command 'make lock' --output-file bench/requirements.txt bench/requirements.in
 
 clean:
 	rm -rf $(VENV) build dist src/*.egg-info fastyolo-out
