@@ -16,9 +16,22 @@ from libc.math cimport INFINITY, fabs, logf, powf
 from libc.stdint cimport int32_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
+from fastyolo._search cimport (
+    any8_float,
+    any8_int8,
+    any8_uint8,
+    hits,
+    hits_first,
+    hits_float,
+    hits_int8,
+    hits_uint8,
+)
+
+ctypedef signed char schar
+
 ctypedef fused head_t:
     float
-    signed char
+    schar
     unsigned char
 
 cdef enum:
@@ -26,9 +39,8 @@ cdef enum:
     OBJECTNESS = 4
     CLASSES = 5
     BYTES = 256
-    # Boxes tested at once while scanning.
-    SCAN_BLOCK = 4
-    # Classes rejected at once: one vector register of bytes.
+    # Boxes tested at once while scanning, and classes: as many as _search.h takes.
+    SCAN_BLOCK = 8
     CLASS_BLOCK = 16
     # exp() of a size term stops here (7.9e13 anchors), so that areas and distances stay finite in float32.
     MAX_SIZE_TERM = 32
@@ -384,12 +396,9 @@ cdef void _scan(Workspace work, const Head* head, const head_t* terms, head_t ga
     cdef Py_ssize_t step = head.num_terms
     cdef Py_ssize_t box = 0, ahead
     cdef const head_t* objectness = terms + OBJECTNESS
-    # Four loads that do not wait for each other, and one branch, where an in-order core would otherwise stall on each.
+    # Eight loads that do not wait for each other, and one branch, where an in-order core would otherwise stall on each.
     while box + SCAN_BLOCK <= head.num_boxes:
-        if (
-            (objectness[0] >= gate) | (objectness[step] >= gate)
-            | (objectness[2 * step] >= gate) | (objectness[3 * step] >= gate)
-        ):
+        if _any_reaches(objectness, step, gate):
             for ahead in range(SCAN_BLOCK):
                 if objectness[ahead * step] >= gate:
                     _add_box(work, head, box + ahead, terms + (box + ahead) * step)
@@ -399,6 +408,16 @@ cdef void _scan(Workspace work, const Head* head, const head_t* terms, head_t ga
         if terms[box * step + OBJECTNESS] >= gate:
             _add_box(work, head, box, terms + box * step)
         box += 1
+
+
+cdef inline bint _any_reaches(const head_t* objectness, Py_ssize_t step, head_t gate) noexcept nogil:
+    """True when one of SCAN_BLOCK boxes may reach the gate."""
+    if head_t is float:
+        return any8_float(objectness, step, gate)
+    elif head_t is schar:
+        return any8_int8(objectness, step, gate)
+    else:
+        return any8_uint8(objectness, step, gate)
 
 
 cdef void _add_box(Workspace work, const Head* head, Py_ssize_t box, const head_t* terms) noexcept nogil:
@@ -425,34 +444,27 @@ cdef inline void _push_classes(
     Workspace work, const Head* head, Py_ssize_t box, float objectness, const head_t* logits, head_t gate
 ) noexcept nogil:
     """Append a candidate for every class that passes."""
-    cdef Py_ssize_t block, class_id, end
-    # Few blocks hold a class that passes; the others are rejected with vector compares.
-    block = 0
-    while block < work.num_classes:
-        end = min(block + CLASS_BLOCK, work.num_classes)
-        if end - block < CLASS_BLOCK or _any_passes(logits + block, gate):
-            for class_id in range(block, end):
-                if logits[class_id] >= gate:
-                    _push(work, box, class_id, objectness * _unit_of(head, logits[class_id]))
-        block = end
+    cdef Py_ssize_t block = 0, class_id
+    cdef hits found
+    while block + CLASS_BLOCK <= work.num_classes:
+        found = _classes_reaching(logits + block, gate)
+        while found:
+            class_id = block + hits_first(found)
+            _push(work, box, class_id, objectness * _unit_of(head, logits[class_id]))
+            found &= found - 1
+        block += CLASS_BLOCK
+    for class_id in range(block, work.num_classes):
+        if logits[class_id] >= gate:
+            _push(work, box, class_id, objectness * _unit_of(head, logits[class_id]))
 
 
-cdef inline bint _any_passes(const head_t* logits, head_t gate) noexcept nogil:
-    """True when one of CLASS_BLOCK logits reaches the gate. No early exit, so that it compiles to vector compares."""
-    cdef Py_ssize_t index
-    cdef unsigned char any_byte = 0
-    cdef int32_t top, sortable
+cdef inline hits _classes_reaching(const head_t* logits, head_t gate) noexcept nogil:
     if head_t is float:
-        # As integers, because float compares do not always vectorise; a NaN may pass here and fails right after.
-        top = _sortable(logits[0])
-        for index in range(1, CLASS_BLOCK):
-            sortable = _sortable(logits[index])
-            top = sortable if sortable > top else top
-        return top >= _sortable(gate)
+        return hits_float(logits, gate)
+    elif head_t is schar:
+        return hits_int8(logits, gate)
     else:
-        for index in range(CLASS_BLOCK):
-            any_byte |= logits[index] >= gate
-        return any_byte
+        return hits_uint8(logits, gate)
 
 
 cdef inline void _push_best_class(

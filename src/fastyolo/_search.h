@@ -1,0 +1,145 @@
+/* Which of many values reach a gate: SSE2 on x86-64, NEON on aarch64, plain C elsewhere. NaN never does. */
+#ifndef FASTYOLO_SEARCH_H
+#define FASTYOLO_SEARCH_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* One bit for each of 16 values that reaches the gate, lowest first; `hits_first` says which value the lowest stands
+   for, and `hits & (hits - 1)` takes it away. */
+typedef uint64_t hits;
+
+#if defined(__SSE2__) && !defined(FASTYOLO_PLAIN_LANES)
+#include <emmintrin.h>
+
+static inline int hits_first(hits found) { return __builtin_ctzll(found); }
+
+static inline hits hits_int8(const signed char *values, signed char gate)
+{
+    __m128i below = _mm_cmpgt_epi8(_mm_set1_epi8(gate), _mm_loadu_si128((const __m128i *)values));
+    return (hits)(_mm_movemask_epi8(below) ^ 0xFFFF);
+}
+
+static inline hits hits_uint8(const unsigned char *values, unsigned char gate)
+{
+    __m128i given = _mm_loadu_si128((const __m128i *)values);
+    __m128i higher = _mm_max_epu8(given, _mm_set1_epi8((char)gate));
+    return (hits)_mm_movemask_epi8(_mm_cmpeq_epi8(higher, given));
+}
+
+static inline __m128i reaching4(const float *values, __m128 gate)
+{
+    return _mm_castps_si128(_mm_cmpge_ps(_mm_loadu_ps(values), gate));
+}
+
+static inline hits hits_float(const float *values, float gate)
+{
+    __m128 gates = _mm_set1_ps(gate);
+    __m128i first = _mm_packs_epi32(reaching4(values, gates), reaching4(values + 4, gates));
+    __m128i second = _mm_packs_epi32(reaching4(values + 8, gates), reaching4(values + 12, gates));
+    return (hits)_mm_movemask_epi8(_mm_packs_epi16(first, second));
+}
+
+static inline __m128 gather4(const float *values, ptrdiff_t step)
+{
+    __m128 first = _mm_unpacklo_ps(_mm_load_ss(values), _mm_load_ss(values + step));
+    __m128 second = _mm_unpacklo_ps(_mm_load_ss(values + 2 * step), _mm_load_ss(values + 3 * step));
+    return _mm_movelh_ps(first, second);
+}
+
+static inline int any8_float(const float *values, ptrdiff_t step, float gate)
+{
+    __m128 gates = _mm_set1_ps(gate);
+    __m128 first = _mm_cmpge_ps(gather4(values, step), gates);
+    __m128 second = _mm_cmpge_ps(gather4(values + 4 * step, step), gates);
+    return _mm_movemask_ps(_mm_or_ps(first, second)) != 0;
+}
+
+#elif defined(__aarch64__) && !defined(FASTYOLO_PLAIN_LANES)
+#include <arm_neon.h>
+
+static inline int hits_first(hits found) { return __builtin_ctzll(found) >> 2; }
+
+/* 16 bytes of ones or zeros -> one bit each, four apart. */
+static inline hits hits_of(uint8x16_t reaching)
+{
+    uint8x8_t nibbles = vshrn_n_u16(vreinterpretq_u16_u8(reaching), 4);
+    return vget_lane_u64(vreinterpret_u64_u8(nibbles), 0) & 0x1111111111111111u;
+}
+
+static inline hits hits_int8(const signed char *values, signed char gate)
+{
+    return hits_of(vcgeq_s8(vld1q_s8(values), vdupq_n_s8(gate)));
+}
+
+static inline hits hits_uint8(const unsigned char *values, unsigned char gate)
+{
+    return hits_of(vcgeq_u8(vld1q_u8(values), vdupq_n_u8(gate)));
+}
+
+static inline uint16x8_t reaching8(const float *values, float32x4_t gate)
+{
+    uint32x4_t first = vcgeq_f32(vld1q_f32(values), gate);
+    uint32x4_t second = vcgeq_f32(vld1q_f32(values + 4), gate);
+    return vuzp1q_u16(vreinterpretq_u16_u32(first), vreinterpretq_u16_u32(second));
+}
+
+static inline hits hits_float(const float *values, float gate)
+{
+    float32x4_t gates = vdupq_n_f32(gate);
+    uint8x16_t first = vreinterpretq_u8_u16(reaching8(values, gates));
+    uint8x16_t second = vreinterpretq_u8_u16(reaching8(values + 8, gates));
+    return hits_of(vuzp1q_u8(first, second));
+}
+
+/* fmaxf is one instruction here, and takes the number where the other is a quiet NaN. A signalling one comes out as
+   NaN; the negated comparison then says yes, and the caller looks at each value. */
+static inline int any8_float(const float *values, ptrdiff_t step, float gate)
+{
+    float first = __builtin_fmaxf(values[0], values[step]);
+    float second = __builtin_fmaxf(values[2 * step], values[3 * step]);
+    float third = __builtin_fmaxf(values[4 * step], values[5 * step]);
+    float fourth = __builtin_fmaxf(values[6 * step], values[7 * step]);
+    return !(__builtin_fmaxf(__builtin_fmaxf(first, second), __builtin_fmaxf(third, fourth)) < gate);
+}
+
+#else
+
+static inline int hits_first(hits found) { return __builtin_ctzll(found); }
+
+#define FASTYOLO_HITS(name, type)                                             \
+    static inline hits name(const type *values, type gate)                    \
+    {                                                                         \
+        hits found = 0;                                                       \
+        for (int index = 0; index < 16; index++)                              \
+            found |= (hits)(values[index] >= gate) << index;                  \
+        return found;                                                         \
+    }
+FASTYOLO_HITS(hits_int8, signed char)
+FASTYOLO_HITS(hits_uint8, unsigned char)
+FASTYOLO_HITS(hits_float, float)
+
+static inline int any8_float(const float *values, ptrdiff_t step, float gate)
+{
+    int any = 0;
+    for (int index = 0; index < 8; index++) any |= values[index * step] >= gate;
+    return any;
+}
+
+#endif
+
+/* Bytes need no vectors: the values are loaded before the first is compared, so that an in-order core waits once. */
+#define FASTYOLO_ANY8(name, type)                                                            \
+    static inline int name(const type *values, ptrdiff_t step, type gate)                    \
+    {                                                                                        \
+        type first = values[0], second = values[step];                                       \
+        type third = values[2 * step], fourth = values[3 * step];                            \
+        type fifth = values[4 * step], sixth = values[5 * step];                             \
+        type seventh = values[6 * step], eighth = values[7 * step];                          \
+        return (first >= gate) | (second >= gate) | (third >= gate) | (fourth >= gate)       \
+            | (fifth >= gate) | (sixth >= gate) | (seventh >= gate) | (eighth >= gate);      \
+    }
+FASTYOLO_ANY8(any8_int8, signed char)
+FASTYOLO_ANY8(any8_uint8, unsigned char)
+
+#endif
