@@ -1,7 +1,10 @@
-from typing import final
+from collections.abc import Callable
+from typing import Any, final
 
 import numpy as np
 import numpy.typing as npt
+
+class Busy(Exception): ...
 
 @final
 class Workspace:
@@ -13,6 +16,7 @@ class Workspace:
         diou: bool,
         class_agnostic: bool,
         multi_label: bool,
+        clip: bool,
         anchors: npt.NDArray[np.float32],
         boxes: npt.NDArray[np.float32],
         candidates: npt.NDArray[np.uint64],
@@ -22,6 +26,9 @@ class Workspace:
         xyxy: npt.NDArray[np.float32],
         confidence: npt.NDArray[np.float32],
         class_id: npt.NDArray[np.int32],
+        empty: Callable[..., npt.NDArray[Any]],
+        float32: np.dtype[np.float32],
+        int32: np.dtype[np.int32],
     ) -> None: ...
     def set_head(
         self,
@@ -34,5 +41,6 @@ class Workspace:
         new_coords: bool,
     ) -> None: ...
     def set_quantization(self, index: int, position: int, scale: float, zero_point: int, signed: bool) -> None: ...
-    def set_image(self, scale_x: float, scale_y: float, offset_x: float, offset_y: float) -> None: ...
-    def run(self, heads: object) -> int: ...
+    def run(
+        self, heads: object, transform: tuple[float, ...]
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.int32]] | None: ...

@@ -6,6 +6,7 @@ Every number follows Darknet (AlexeyAB): see `postprocess.py` for the formulas a
 cimport cython
 from cpython.buffer cimport (
     PyBUF_RECORDS_RO,
+    PyBUF_WRITABLE,
     PyBuffer_IsContiguous,
     PyBuffer_Release,
     PyObject_GetBuffer,
@@ -26,6 +27,14 @@ from fastyolo._search cimport (
     hits_int8,
     hits_uint8,
 )
+
+cdef extern from *:
+    """
+    static inline int fastyolo_take(char *flag) { return !__atomic_test_and_set(flag, __ATOMIC_ACQUIRE); }
+    static inline void fastyolo_give(char *flag) { __atomic_clear(flag, __ATOMIC_RELEASE); }
+    """
+    bint take "fastyolo_take" (char* flag) nogil
+    void give "fastyolo_give" (char* flag) nogil
 
 ctypedef signed char schar
 
@@ -122,6 +131,10 @@ cdef inline float _quick_gate(float score, bint new_coords) noexcept nogil:
     return (<float>bits * <float>(1.0 / (1 << 23)) - <float>127.0001) * <float>0.6931472
 
 
+class Busy(Exception):
+    """Another thread is in the workspace."""
+
+
 cdef struct Head:
     # One head: its geometry, its gates, and for int8 and uint8 one table per kind of term.
     Py_ssize_t rows, columns, num_anchors, num_terms
@@ -200,17 +213,23 @@ cdef inline bint _is_number(head_t raw) noexcept nogil:
         return True
 
 
+cdef struct Transform:
+    # image = network * scale + offset; the image's size for clipping.
+    float scale_x, scale_y, offset_x, offset_y, width, height
+
+
 @cython.final
 cdef class Workspace:
     """All memory that decoding and NMS need, allocated once, and the options they follow."""
 
+    cdef char in_use
     cdef Head* heads
     cdef Py_buffer* views               # one per head, in the order in which the arrays were passed
     cdef Py_ssize_t* positions          # for each head of the spec the position of its array
     cdef Py_ssize_t num_heads, num_classes, max_detections, num_candidates
     cdef float score_threshold, iou_threshold
-    cdef bint diou, class_agnostic, multi_label
-    cdef float scale_x, scale_y, offset_x, offset_y
+    cdef bint diou, class_agnostic, multi_label, clip
+    cdef Transform transform
     cdef const float[:, ::1] anchors    # of all heads, (width, height)
     cdef float[:, ::1] boxes            # (boxes of all heads, 4) xyxy in image pixels, filled for survivors only
     cdef uint64_t[::1] candidates       # score bits above, inverted canonical index below
@@ -220,6 +239,7 @@ cdef class Workspace:
     cdef float[:, ::1] xyxy
     cdef float[::1] confidence
     cdef int32_t[::1] class_id
+    cdef object empty, float32, int32   # numpy.empty and the dtypes of results
 
     def __cinit__(self, Py_ssize_t num_heads, *_args):
         self.num_heads = num_heads
@@ -236,17 +256,19 @@ cdef class Workspace:
 
     def __init__(
         self, Py_ssize_t num_heads, float score_threshold, float iou_threshold,
-        bint diou, bint class_agnostic, bint multi_label,
+        bint diou, bint class_agnostic, bint multi_label, bint clip,
         const float[:, ::1] anchors not None, float[:, ::1] boxes not None, uint64_t[::1] candidates not None,
         const unsigned char[::1] class_mask not None,
         int32_t[::1] newest_of_class not None, int32_t[::1] older_of_class not None,
         float[:, ::1] xyxy not None, float[::1] confidence not None, int32_t[::1] class_id not None,
+        empty, float32, int32,
     ):
         self.score_threshold = score_threshold
         self.iou_threshold = iou_threshold
         self.diou = diou
         self.class_agnostic = class_agnostic
         self.multi_label = multi_label
+        self.clip = clip
         self.anchors = anchors
         self.boxes = boxes
         self.candidates = candidates
@@ -258,7 +280,9 @@ cdef class Workspace:
         self.confidence = confidence
         self.class_id = class_id
         self.max_detections = confidence.shape[0]
-        self.scale_x = self.scale_y = 1
+        self.empty = empty
+        self.float32 = float32
+        self.int32 = int32
 
     def set_head(
         self, Py_ssize_t index, Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t num_anchors,
@@ -289,25 +313,45 @@ cdef class Workspace:
         head.tables_position = -1
 
     def set_quantization(self, Py_ssize_t index, Py_ssize_t position, float scale, int zero_point, bint signed):
-        """Load the tables of head `index` for the array that will be passed at `position`."""
+        """Load the tables of head `index` for the array that will be passed at `position`.
+
+        Raises:
+            Busy: another thread is decoding.
+        """
         cdef Head* head = self._head(index)
+        if not take(&self.in_use):
+            raise Busy
         _load_tables(head, scale, zero_point, -128 if signed else 0)
         head.tables_position = position
         head.tables_format = b"b" if signed else b"B"
+        give(&self.in_use)
 
-    def set_image(self, float scale_x, float scale_y, float offset_x, float offset_y):
-        """Set the map to image pixels: image = network * scale + offset."""
-        self.scale_x = scale_x
-        self.scale_y = scale_y
-        self.offset_x = offset_x
-        self.offset_y = offset_y
+    def run(self, heads, tuple transform not None):
+        """Decode one frame and run NMS.
 
-    def run(self, heads):
-        """Decode one frame and run NMS; returns how many rows of the result arrays are filled.
+        Returns fresh arrays (xyxy, confidence, class_id), or None where `heads` are not what this can read at once: a
+        list or tuple of C-contiguous arrays, one per head, each float32 or of the integer type and position its tables
+        were loaded for. `transform` holds scale_x, scale_y, offset_x, offset_y (image = network * scale + offset) and
+        the image's width and height.
 
-        -1 where `heads` are not what this can read at once: a list or tuple of C-contiguous arrays, one per head, each
-        float32 or of the integer type and position its tables were loaded for.
+        Raises:
+            Busy: another thread is decoding.
         """
+        cdef Py_ssize_t kept
+        if not take(&self.in_use):
+            raise Busy
+        try:
+            (
+                self.transform.scale_x, self.transform.scale_y, self.transform.offset_x, self.transform.offset_y,
+                self.transform.width, self.transform.height,
+            ) = transform
+            kept = self._decode(heads)
+            return None if kept < 0 else self._results(kept)
+        finally:
+            give(&self.in_use)
+
+    cdef Py_ssize_t _decode(self, heads) except -2:
+        """How many rows of the result arrays are filled; -1 where `heads` are not readable."""
         cdef Py_ssize_t kept = -1, acquired = 0, position
         if not isinstance(heads, (list, tuple)) or len(heads) != self.num_heads:
             return -1
@@ -319,12 +363,30 @@ cdef class Workspace:
                 with nogil:
                     _scan_heads(self)
                     kept = _select(self)
+                    if self.clip:
+                        _clip(self, kept)
         except (TypeError, ValueError, BufferError):  # no array at all
             return -1
         finally:
             for position in range(acquired):
                 PyBuffer_Release(&self.views[position])
         return kept
+
+    cdef tuple _results(self, Py_ssize_t kept):
+        rows = kept
+        return (
+            self._copied(self.empty((rows, 4), self.float32), &self.xyxy[0, 0], 4 * kept),
+            self._copied(self.empty(rows, self.float32), &self.confidence[0], kept),
+            self._copied(self.empty(rows, self.int32), &self.class_id[0], kept),
+        )
+
+    cdef object _copied(self, array, const void* source, Py_ssize_t count):
+        """`array`, filled with `count` values of 4 bytes."""
+        cdef Py_buffer view
+        PyObject_GetBuffer(array, &view, PyBUF_WRITABLE)
+        memcpy(view.buf, source, count * sizeof(float))
+        PyBuffer_Release(&view)
+        return array
 
     cdef Head* _head(self, Py_ssize_t index) except NULL:
         if not 0 <= index < self.num_heads:
@@ -539,10 +601,10 @@ cdef inline void _decode(Workspace work, const Head* head, Py_ssize_t box, const
     cdef float y = (_unit_of(head, terms[1]) * head.scale_x_y - shift + row) * head.stride
     cdef float half_width = _size_of(head, terms[2]) * work.anchors[anchor, 0] * <float>0.5
     cdef float half_height = _size_of(head, terms[3]) * work.anchors[anchor, 1] * <float>0.5
-    corners[0] = (x - half_width) * work.scale_x + work.offset_x
-    corners[1] = (y - half_height) * work.scale_y + work.offset_y
-    corners[2] = (x + half_width) * work.scale_x + work.offset_x
-    corners[3] = (y + half_height) * work.scale_y + work.offset_y
+    corners[0] = (x - half_width) * work.transform.scale_x + work.transform.offset_x
+    corners[1] = (y - half_height) * work.transform.scale_y + work.transform.offset_y
+    corners[2] = (x + half_width) * work.transform.scale_x + work.transform.offset_x
+    corners[3] = (y + half_height) * work.transform.scale_y + work.transform.offset_y
 
 
 cdef Py_ssize_t _select(Workspace work) noexcept nogil:
@@ -584,6 +646,21 @@ cdef inline void _keep(
     memcpy(&work.xyxy[row, 0], &work.boxes[box, 0], 4 * sizeof(float))
     memcpy(&work.confidence[row], &score_bits, sizeof(score_bits))
     work.class_id[row] = <int32_t>class_id
+
+
+cdef void _clip(Workspace work, Py_ssize_t kept) noexcept nogil:
+    """Limit the kept boxes to the image."""
+    cdef Py_ssize_t row
+    for row in range(kept):
+        work.xyxy[row, 0] = _limit(work.xyxy[row, 0], work.transform.width)
+        work.xyxy[row, 1] = _limit(work.xyxy[row, 1], work.transform.height)
+        work.xyxy[row, 2] = _limit(work.xyxy[row, 2], work.transform.width)
+        work.xyxy[row, 3] = _limit(work.xyxy[row, 3], work.transform.height)
+
+
+cdef inline float _limit(float value, float highest) noexcept nogil:
+    value = value if value > <float>0.0 else <float>0.0
+    return value if value < highest else highest
 
 
 cdef inline bint _is_suppressed(Workspace work, const float* box, Py_ssize_t group) noexcept nogil:

@@ -41,6 +41,9 @@ _BYTE_RANGES = {"|i1": (-128, 127), "|u1": (0, 255)}
 _FLOAT32 = np.dtype(np.float32).str
 _SMALLEST_SCALE, _LARGEST_SCALE = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)
 _LARGEST_IMAGE = 2**24
+_NO_SIZE = object()
+# A NamedTuple's own constructor is written in Python and costs as much as a small array.
+_new_result = tuple.__new__
 
 
 class DecodeResult(NamedTuple):
@@ -106,17 +109,13 @@ class Decoder:
             )
         self.letterbox = letterbox
         self.clip = clip
-        self._lock = threading.Lock()
-        self._image_size: tuple[int, int] | None = None
+        self._transform: tuple[object, tuple[float, ...]] = (_NO_SIZE, ())
         num_boxes = sum(rows * columns * len(head.anchors) for head, rows, columns in _grids(spec))
         if num_boxes * spec.num_classes >= 2**32:
             raise OptionError(f"boxes x classes must stay below 2**32, got {num_boxes} x {spec.num_classes}")
         # Room for the worst case; the system backs it with memory only when it is touched.
         num_candidates = num_boxes * (spec.num_classes if multi_label else 1)
         num_kept = min(max_detections, num_candidates)
-        self._xyxy = np.empty((num_kept, 4), np.float32)
-        self._confidence = np.empty(num_kept, np.float32)
-        self._class_id = np.empty(num_kept, np.int32)
         self._workspace = _postprocess.Workspace(
             len(spec.heads),
             score_threshold,
@@ -124,15 +123,19 @@ class Decoder:
             nms == "diou",
             class_agnostic,
             multi_label,
+            clip,
             np.array([anchor for head in spec.heads for anchor in head.anchors], np.float32),
             np.empty((num_boxes, 4), np.float32),
             np.empty(num_candidates, np.uint64),
             _class_mask(classes, spec.num_classes),
             np.empty(spec.num_classes, np.int32),
             np.empty(num_kept, np.int32),
-            self._xyxy,
-            self._confidence,
-            self._class_id,
+            np.empty((num_kept, 4), np.float32),
+            np.empty(num_kept, np.float32),
+            np.empty(num_kept, np.int32),
+            np.empty,
+            np.dtype(np.float32),
+            np.dtype(np.int32),
         )
         for index, (head, rows, columns) in enumerate(_grids(spec)):
             self._workspace.set_head(
@@ -154,30 +157,29 @@ class Decoder:
             HeadError: the heads do not fit the spec, or lack their quantisation.
             DecoderBusyError: another thread is using this decoder.
         """
-        if not self._lock.acquire(blocking=False):
-            raise DecoderBusyError("this Decoder is in use in another thread; give each thread its own")
+        # One object for both, so that a thread that comes in between sees a pair that belongs together.
+        size, transform = self._transform
+        if image_size != size:
+            transform = self._image_transform(image_size)
+            # A copy: a list may change before the next call.
+            self._transform = (None if image_size is None else tuple(image_size), transform)
         try:
-            if image_size != self._image_size or (image_size is None and self.letterbox):
-                self._workspace.set_image(*self._affine(image_size))
-                self._image_size = image_size
-            kept = self._workspace.run(heads)
-            if kept < 0:
-                kept = self._workspace.run(self._prepared(heads))
-            result = DecodeResult(
-                self._xyxy[:kept].copy(), self._confidence[:kept].copy(), self._class_id[:kept].copy()
-            )
-        finally:
-            self._lock.release()
-        if self.clip:
-            height, width = image_size or self.spec.input_size
-            np.clip(result.xyxy, 0, np.array((width, height, width, height), np.float32), out=result.xyxy)
-        return result
+            arrays = self._workspace.run(heads, transform)
+            if arrays is None:
+                arrays = self._workspace.run(self._prepared(heads), transform)
+        except _postprocess.Busy:
+            arrays = None
+        if arrays is None:  # or its tables were exchanged by another thread in between
+            raise DecoderBusyError("this Decoder is in use in another thread; give each thread its own")
+        return _new_result(DecodeResult, arrays)
 
-    def _affine(self, image_size: tuple[int, int] | None) -> Affine:
+    def _image_transform(self, image_size: tuple[int, int] | None) -> tuple[float, ...]:
+        """scale_x, scale_y, offset_x, offset_y, width and height, for boxes in an image of that size."""
         if image_size is None:
             if self.letterbox:
                 raise OptionError("letterbox=True needs image_size=(height, width) to undo the bars, got None")
-            return Affine(1.0, 1.0, 0.0, 0.0)
+            height, width = self.spec.input_size
+            return (*Affine(1.0, 1.0, 0.0, 0.0), float(width), float(height))
         try:
             height, width = (operator.index(side) for side in image_size)
         except (TypeError, ValueError):
@@ -186,7 +188,8 @@ class Decoder:
             raise OptionError(
                 f"image_size must be between 1 and {_LARGEST_IMAGE} pixels each way, got height {height}, width {width}"
             )
-        return network_to_image((height, width), self.spec.input_size, letterbox=self.letterbox)
+        affine = network_to_image((height, width), self.spec.input_size, letterbox=self.letterbox)
+        return (*affine, float(width), float(height))
 
     def _prepared(self, heads: Sequence[HeadArray]) -> list[HeadArray]:
         """The heads as the kernel reads them at once, with the tables of integer ones loaded; or why they cannot be."""
