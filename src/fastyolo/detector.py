@@ -15,10 +15,10 @@ import numpy as np
 
 from fastyolo.detections import Detections
 from fastyolo.errors import ModelError, OptionError
-from fastyolo.images import MAX_PIXELS, ImageSource, load_image
-from fastyolo.letterbox import ResizeMode
+from fastyolo.images import MAX_PIXELS, ImageSource, read_picture
+from fastyolo.letterbox import ResizeMode, placed_size
 from fastyolo.metadata import find_metadata
-from fastyolo.pixels import PixelFormat, YuvMatrix, YuvRange, check_color, view_pixels
+from fastyolo.pixels import PixelFormat, Pixels, YuvMatrix, YuvRange, check_color, view_pixels
 from fastyolo.postprocess import (
     DEFAULT_IOU_THRESHOLD,
     DEFAULT_MAX_DETECTIONS,
@@ -27,6 +27,7 @@ from fastyolo.postprocess import (
     NmsKind,
 )
 from fastyolo.preprocess import Preprocessor, to_rgb
+from fastyolo.reduced import Extent
 from fastyolo.runtime import Session, TensorInfo, open_session
 from fastyolo.spec import ModelSpec, fitting_spec
 
@@ -79,6 +80,7 @@ class Detector:
     ) -> None:
         self.model = Path(model) if model is not None else BUNDLED_MODEL
         self.max_pixels = max_pixels
+        self._clip = clip
         self._lock = threading.Lock()
         self._session = open_session(self.model, runtime=runtime, device=device, threads=threads)
         metadata = find_metadata(self.model)
@@ -94,6 +96,7 @@ class Detector:
             yuv_range=yuv_range,
         )
         self._to_rgb = partial(to_rgb, yuv_matrix=yuv_matrix, yuv_range=yuv_range)
+        self._needed = partial(placed_size, input_size=self.spec.input_size, letterbox=self.resize == "letterbox")
         self._decode = Decoder(
             self.spec,
             quantization=[tensor.quantization for tensor in self._heads],
@@ -121,6 +124,9 @@ class Detector:
     def __call__(self, image: ImageSource, *, color: PixelFormat = "rgb") -> Detections:
         """Detect objects in one image.
 
+        A JPEG file much larger than the network's input is decoded at a reduced size, which is faster; boxes and
+        `orig_shape` are those of the full picture all the same.
+
         Args:
             image: path, bytes of an image file, Pillow image, or uint8 array.
             color: the format of an array: "rgb", "bgr" (what OpenCV gives), "rgba", "bgra", "grey", "nv12" or "yuyv";
@@ -132,17 +138,15 @@ class Detector:
         started = perf_counter()
         # Checked before any view of the interpreter's memory exists: an error that kept one alive would block invoke().
         check_color(color)
-        if isinstance(image, np.ndarray):
-            pixels = view_pixels(image, color)
-        else:
-            pixels = view_pixels(load_image(image, max_pixels=self.max_pixels), "rgb")
+        pixels, extent = self._read(image, color)
         with self._lock:
             read = perf_counter()
             self._preprocess.fill(pixels, self._session.input_view())
             prepared = perf_counter()
             self._session.invoke()
             inferred = perf_counter()
-            result = self._decode([self._session.output_view(tensor) for tensor in self._heads], pixels.size)
+            result = self._decode([self._session.output_view(tensor) for tensor in self._heads], extent.covered)
+            xyxy = extent.in_full(result.xyxy, clip=self._clip)
             finished = perf_counter()
         speed = {
             "read": (read - started) * 1e3,
@@ -153,7 +157,14 @@ class Detector:
         source: ImageSource | Callable[[], ImageSource] = image
         if isinstance(image, np.ndarray) and color != "rgb":
             source = partial(self._to_rgb, image, color)
-        return Detections(*result, self.spec.names, pixels.size, speed, source)
+        return Detections(xyxy, result.confidence, result.class_id, self.spec.names, extent.size, speed, source)
+
+    def _read(self, image: ImageSource, color: PixelFormat) -> tuple[Pixels, Extent]:
+        if isinstance(image, np.ndarray):
+            pixels = view_pixels(image, color)
+            return pixels, Extent.full(pixels.size)
+        picture = read_picture(image, needed=self._needed, max_pixels=self.max_pixels)
+        return view_pixels(picture.pixels, "rgb"), picture.extent
 
 
 def class_ids(names: Sequence[str], classes: Iterable[int | str]) -> list[int]:

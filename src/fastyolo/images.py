@@ -11,13 +11,15 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING, TypeAlias
+from typing import IO, TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from fastyolo.errors import ImageError
 from fastyolo.files import shown
+from fastyolo.reduced import REDUCIBLE, Extent, Needed, reduce
+from fastyolo.upright import upright_rgb
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -26,7 +28,6 @@ ImageSource: TypeAlias = "str | os.PathLike[str] | bytes | PIL.Image.Image | npt
 """What `Detector` takes: a path, the bytes of an image file, a Pillow image or a uint8 (height, width, 3) RGB array."""
 
 UInt8Array = npt.NDArray[np.uint8]
-
 MAX_PIXELS = 89_478_485
 """Largest width * height decoded unless asked otherwise: where Pillow itself begins to warn (256 MB of RGB)."""
 
@@ -47,21 +48,23 @@ _PLUGINS = {
 
 _EXIF_ORIENTATION = 0x0112
 _EXIF_SOFTWARE = 0x0131
-# EXIF value -> name of the PIL.Image.Transpose that makes the picture upright.
-_UPRIGHT = {
-    2: "FLIP_LEFT_RIGHT",
-    3: "ROTATE_180",
-    4: "FLIP_TOP_BOTTOM",
-    5: "TRANSPOSE",
-    6: "ROTATE_270",
-    7: "TRANSVERSE",
-    8: "ROTATE_90",
-}
 
 _quiet_lock = threading.Lock()
 
 # Pillow logs damaged TIFF files as errors; without any handler Python would print them in the middle of our output.
 logging.getLogger("PIL").addHandler(logging.NullHandler())
+
+
+class Picture(NamedTuple):
+    """An upright picture, perhaps decoded at a reduced size.
+
+    Attributes:
+        pixels: uint8 (height, width, 3) RGB; may be read-only.
+        extent: where they lie in the full picture.
+    """
+
+    pixels: UInt8Array
+    extent: Extent
 
 
 def load_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> UInt8Array:
@@ -78,17 +81,26 @@ def load_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> UInt8Arr
     Raises:
         ImageError: the picture is missing, unreadable, too large or of the wrong layout; one line that names it.
     """
+    return read_picture(source, max_pixels=max_pixels).pixels
+
+
+def read_picture(source: ImageSource, *, needed: Needed | None = None, max_pixels: int = MAX_PIXELS) -> Picture:
+    """The same, but a JPEG file (or its bytes) much larger than `needed` is decoded at 1/2, 1/4 or 1/8.
+
+    libjpeg then computes the mean of each 2 x 2, 4 x 4 or 8 x 8 pixels without computing the pixels, which is faster.
+    By default every picture is decoded in full.
+    """
     if isinstance(source, np.ndarray):
-        return _checked(source)
+        return Picture(_checked(source), Extent.full((source.shape[0], source.shape[1])))
     if isinstance(source, bytes):
-        return _read(io.BytesIO(source), f"image of {len(source)} bytes", len(source), max_pixels)
+        return _read(io.BytesIO(source), f"image of {len(source)} bytes", len(source), max_pixels, needed)
     if isinstance(source, str | os.PathLike):
-        return _read_file(source, max_pixels)
+        return _read_file(source, max_pixels, needed)
 
     from PIL import Image
 
     if isinstance(source, Image.Image):
-        return _pixels(source, "Pillow image")
+        return _decoded(source, "Pillow image", None)
     raise ImageError(
         "an image must be a path, bytes, a Pillow image or a uint8 (height, width, 3) array, "
         f"got {type(source).__name__}"
@@ -141,7 +153,7 @@ def _checked(array: npt.NDArray[np.generic]) -> UInt8Array:
     raise ImageError(f"an image array must be uint8 (height, width, 3), got {array.dtype} {shape}; {cure}")
 
 
-def _read_file(path: str | os.PathLike[str], max_pixels: int) -> UInt8Array:
+def _read_file(path: str | os.PathLike[str], max_pixels: int, needed: Needed | None) -> Picture:
     name = shown(path)
     try:
         # Opening a pipe would wait for a writer, and a device may never end.
@@ -151,7 +163,7 @@ def _read_file(path: str | os.PathLike[str], max_pixels: int) -> UInt8Array:
         if not stat.S_ISREG(status.st_mode):
             raise ImageError(f"{name} is not a regular file, expected a picture")
         with open(path, "rb") as file:
-            return _read(file, name, status.st_size, max_pixels)
+            return _read(file, name, status.st_size, max_pixels, needed)
     except FileNotFoundError:
         raise ImageError(f"{name}: no such file") from None
     except PermissionError:
@@ -161,7 +173,7 @@ def _read_file(path: str | os.PathLike[str], max_pixels: int) -> UInt8Array:
         raise ImageError(f"cannot read {name}: {_reason(error)}") from None
 
 
-def _read(file: IO[bytes], name: str, size: int, max_pixels: int) -> UInt8Array:
+def _read(file: IO[bytes], name: str, size: int, max_pixels: int, needed: Needed | None) -> Picture:
     if size == 0:
         raise ImageError(f"{name} is empty, expected a picture")
     with _quiet():
@@ -176,7 +188,7 @@ def _read(file: IO[bytes], name: str, size: int, max_pixels: int) -> UInt8Array:
             # Reads its tags, with warnings, once more while it decodes.
             with _one_line(image, name):
                 image.load()
-    return _pixels(image, name)
+    return _decoded(image, name, needed)
 
 
 def _identify(file: IO[bytes], name: str) -> PIL.Image.Image:
@@ -205,10 +217,24 @@ def _identify(file: IO[bytes], name: str) -> PIL.Image.Image:
     raise ImageError(f"{name} {reason}")
 
 
-def _pixels(image: PIL.Image.Image, name: str) -> UInt8Array:
+def _decoded(image: PIL.Image.Image, name: str, needed: Needed | None) -> Picture:
     with _one_line(image, name):
+        extent = None
+        if needed is not None and image.format in REDUCIBLE:
+            extent = reduce(image, _orientation(image), needed)
         image.load()
-        return _upright_rgb(image)
+        # After decoding: TIFF turns itself and then drops the tag, PNG may carry it behind the pixels.
+        pixels = upright_rgb(image, _orientation(image))
+    if extent is None:
+        extent = Extent.full((pixels.shape[0], pixels.shape[1]))
+    return Picture(pixels, extent)
+
+
+def _orientation(image: PIL.Image.Image) -> int:
+    """EXIF orientation, 1 to 8; 1 if there is none or it is impossible."""
+    with _quiet():
+        orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
+    return orientation if isinstance(orientation, int) and 1 <= orientation <= 8 else 1
 
 
 @contextmanager
@@ -227,49 +253,6 @@ def _one_line(image: PIL.Image.Image, name: str) -> Iterator[None]:
     except Exception as error:
         # Decoders raise nearly anything on damaged data: OSError, SyntaxError, IndexError, struct.error, ...
         raise ImageError(f"{name} is truncated or damaged: {_reason(error)}") from None
-
-
-def _upright_rgb(image: PIL.Image.Image) -> UInt8Array:
-    from PIL import Image
-
-    with _quiet():
-        # After decoding: TIFF turns itself and then drops the tag, PNG may carry it behind the pixels.
-        orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
-    turn = _UPRIGHT.get(orientation) if isinstance(orientation, int) else None
-    if turn:
-        image = image.transpose(Image.Transpose[turn])
-    if image.mode == "I" or image.mode.startswith("I;16"):
-        return _from_16_bit(np.asarray(image))
-    array = np.asarray(_to_rgb(image))
-    assert array.dtype == np.uint8
-    assert array.ndim == 3
-    return array
-
-
-def _to_rgb(image: PIL.Image.Image) -> PIL.Image.Image:
-    from PIL import Image
-
-    if image.mode in ("La", "RGBa"):
-        image = image.convert(image.mode.upper())
-    if image.mode in ("LA", "PA", "RGBA") or ("transparency" in image.info and image.mode in ("1", "L", "P", "RGB")):
-        # Colours under full transparency are arbitrary, often black; white is what viewers and pages show there.
-        rgba = image.convert("RGBA")
-        background = Image.new("RGB", image.size, "white")
-        background.paste(rgba, mask=rgba)
-        return background
-    if image.mode in ("RGB", "1", "L", "P", "RGBX", "CMYK", "YCbCr", "HSV"):
-        return image.convert("RGB")
-    raise ImageError(f"has pixels of Pillow mode {image.mode}, whose range is not known; convert it to 8-bit RGB")
-
-
-def _from_16_bit(grey: npt.NDArray[np.integer]) -> UInt8Array:
-    """Scale 0..65535 to 0..255, rounded. Pillow's own conversion would clip everything above 255 to white."""
-    if grey.min() < 0 or grey.max() > 65535:
-        raise ImageError("has 32-bit grey pixels beyond 0..65535, whose range is not known; convert it to 8-bit RGB")
-    wide = grey.astype(np.uint16)
-    # 65535 / 255 = 257; the comparison rounds, without the memory that floats would take.
-    narrow = (wide // 257 + (wide % 257 > 128)).astype(np.uint8)
-    return np.repeat(narrow[..., np.newaxis], 3, axis=2)
 
 
 def _beyond_pillow_limit(name: str) -> ImageError:

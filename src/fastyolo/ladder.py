@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -21,8 +22,9 @@ from fastyolo.errors import EvaluationError
 from fastyolo.evaluate import Settings, categories_of
 from fastyolo.files import shown
 from fastyolo.ground_truth import StrPath, read_ground_truth
-from fastyolo.images import load_image
+from fastyolo.images import Picture, read_picture
 from fastyolo.ladder_rules import Float32Array, InputRule, Rules, UInt8Array, decode, dequantise, reference_tensor
+from fastyolo.letterbox import placed_size
 from fastyolo.metadata import find_metadata
 from fastyolo.parallel import open_workers, over_pictures
 from fastyolo.preprocess import Preprocessor, Tensor
@@ -163,6 +165,7 @@ class _Network:
         self.path = detector.model
         self.spec = detector.spec
         self.letterbox = detector.resize == "letterbox"
+        self.needed = partial(placed_size, input_size=self.spec.input_size, letterbox=self.letterbox)
         self.session = detector.session
         self.input = self.session.input
         self._outputs = match_outputs(
@@ -196,20 +199,24 @@ class _Climber:
         self.networks = integer, real
 
     def __call__(self, path: Path) -> list[Detections]:
-        image = load_image(path)
         integer, real = self.networks
+        picture = read_picture(path, needed=integer.needed)
+        # The reference decodes in full whatever the size.
+        full = picture if picture.extent.scale == 1 else read_picture(path)
         heads: dict[InputRule, list[Float32Array]] = {}
         rows = []
         for _, rules in _rungs()[:-1]:
+            image = picture if rules.input == "ours" else full
             if rules.input not in heads:
-                heads[rules.input] = integer.heads(image, rules.input)
+                heads[rules.input] = integer.heads(image.pixels, rules.input)
             rows.append(_decode(integer, heads[rules.input], image, rules))
-        return [*rows, _decode(real, real.heads(image, "ours"), image, _rungs()[-1][1])]
+        return [*rows, _decode(real, real.heads(picture.pixels, "ours"), picture, _rungs()[-1][1])]
 
 
-def _decode(network: _Network, heads: Sequence[Float32Array], image: UInt8Array, rules: Rules) -> Detections:
-    size = image.shape[0], image.shape[1]
-    return decode(heads, network.spec, size, rules, letterbox=network.letterbox and rules.input == "ours")
+def _decode(network: _Network, heads: Sequence[Float32Array], image: Picture, rules: Rules) -> Detections:
+    letterbox = network.letterbox and rules.input == "ours"
+    found = decode(heads, network.spec, image.extent.covered, rules, letterbox=letterbox)
+    return replace(found, xyxy=image.extent.in_full(found.xyxy, clip=rules.clip), orig_shape=image.extent.size)
 
 
 def _check_pair(integer: _Network, real: _Network) -> None:

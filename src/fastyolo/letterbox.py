@@ -59,6 +59,12 @@ def place(image_size: tuple[int, int], input_size: tuple[int, int], *, letterbox
     return Placement((input_width - width) // 2, (input_height - height) // 2, width, height)
 
 
+def placed_size(image_size: tuple[int, int], input_size: tuple[int, int], *, letterbox: bool) -> tuple[int, int]:
+    """(height, width) that an image is resized to in the network input; sizes are (height, width)."""
+    placement = place(image_size, input_size, letterbox=letterbox)
+    return placement.height, placement.width
+
+
 def network_to_image(image_size: tuple[int, int], input_size: tuple[int, int], *, letterbox: bool) -> Affine:
     """Return the map from network pixels back to image pixels: the inverse of `place`. Sizes are (height, width)."""
     placement = place(image_size, input_size, letterbox=letterbox)

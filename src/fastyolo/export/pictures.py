@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,8 @@ import numpy.typing as npt
 
 from fastyolo.errors import ExportError
 from fastyolo.files import shown
-from fastyolo.images import load_image
-from fastyolo.letterbox import ResizeMode
+from fastyolo.images import read_picture
+from fastyolo.letterbox import ResizeMode, placed_size
 from fastyolo.preprocess import Preprocessor
 from fastyolo.sources import expand_sources
 
@@ -64,10 +65,15 @@ class Pictures:
     resize: ResizeMode
 
     def __iter__(self) -> Iterator[UInt8Array]:
-        """Yield uint8 (height, width, 3) RGB, resized as for inference; raises `ImageError` for an unreadable file."""
+        """Yield uint8 (height, width, 3) RGB, read and resized as for inference.
+
+        Raises:
+            ImageError: a file cannot be read.
+        """
         preprocess = Preprocessor(self.input_size, dtype=np.uint8, resize=self.resize)
+        needed = partial(placed_size, input_size=self.input_size, letterbox=self.resize == "letterbox")
         for path in self.files:
-            yield preprocess(load_image(path))[0]
+            yield preprocess(read_picture(path, needed=needed).pixels)[0]
 
     def __len__(self) -> int:
         return len(self.files)

@@ -1,0 +1,87 @@
+"""What a decoded Pillow image shows: upright 8-bit RGB."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from fastyolo.errors import ImageError
+
+if TYPE_CHECKING:
+    import PIL.Image
+
+UInt8Array = npt.NDArray[np.uint8]
+
+# EXIF orientation -> name of the PIL.Image.Transpose that makes the picture upright.
+_TURNS = {
+    2: "FLIP_LEFT_RIGHT",
+    3: "ROTATE_180",
+    4: "FLIP_TOP_BOTTOM",
+    5: "TRANSPOSE",
+    6: "ROTATE_270",
+    7: "TRANSVERSE",
+    8: "ROTATE_90",
+}
+_RIGHT_TO_LEFT = (2, 3, 6, 7)
+_BOTTOM_TO_TOP = (3, 4, 7, 8)
+
+
+def turned_size(width: int, height: int, orientation: int) -> tuple[int, int]:
+    """(width, height) once upright. It is its own inverse."""
+    return (height, width) if orientation >= 5 else (width, height)
+
+
+def turned_margin(right: int, below: int, orientation: int) -> tuple[int, int]:
+    """How much of a margin on the right of and below a stored picture lies left of and above the upright one."""
+    x, y = turned_size(right, below, orientation)
+    return (x if orientation in _RIGHT_TO_LEFT else 0), (y if orientation in _BOTTOM_TO_TOP else 0)
+
+
+def upright_rgb(image: PIL.Image.Image, orientation: int) -> UInt8Array:
+    """Return a loaded image as uint8 (height, width, 3) RGB, turned as its EXIF orientation (1 to 8) asks.
+
+    16-bit grey is scaled to 8 bits, and transparency is laid on white.
+
+    Raises:
+        ImageError: a mode whose range is not known; the message lacks the picture's name.
+    """
+    from PIL import Image
+
+    if orientation in _TURNS:
+        image = image.transpose(Image.Transpose[_TURNS[orientation]])
+    if image.mode == "I" or image.mode.startswith("I;16"):
+        return _from_16_bit(np.asarray(image))
+    array = np.asarray(_to_rgb(image))
+    assert array.dtype == np.uint8
+    assert array.ndim == 3
+    return array
+
+
+def _to_rgb(image: PIL.Image.Image) -> PIL.Image.Image:
+    from PIL import Image
+
+    if image.mode in ("La", "RGBa"):
+        image = image.convert(image.mode.upper())
+    if image.mode in ("LA", "PA", "RGBA") or ("transparency" in image.info and image.mode in ("1", "L", "P", "RGB")):
+        # Colours under full transparency are arbitrary, often black; white is what viewers and pages show there.
+        rgba = image.convert("RGBA")
+        background = Image.new("RGB", image.size, "white")
+        background.paste(rgba, mask=rgba)
+        return background
+    if image.mode == "RGB":
+        return image  # convert() would copy it
+    if image.mode in ("1", "L", "P", "RGBX", "CMYK", "YCbCr", "HSV"):
+        return image.convert("RGB")
+    raise ImageError(f"has pixels of Pillow mode {image.mode}, whose range is not known; convert it to 8-bit RGB")
+
+
+def _from_16_bit(grey: npt.NDArray[np.integer]) -> UInt8Array:
+    """Scale 0..65535 to 0..255, rounded. Pillow's own conversion would clip everything above 255 to white."""
+    if grey.min() < 0 or grey.max() > 65535:
+        raise ImageError("has 32-bit grey pixels beyond 0..65535, whose range is not known; convert it to 8-bit RGB")
+    wide = grey.astype(np.uint16)
+    # 65535 / 255 = 257; the comparison rounds, without the memory that floats would take.
+    narrow = (wide // 257 + (wide % 257 > 128)).astype(np.uint8)
+    return np.repeat(narrow[..., np.newaxis], 3, axis=2)
