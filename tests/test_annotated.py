@@ -63,7 +63,7 @@ def test_no_line_of_a_loop_needs_python(kernels: dict[str, list[Line]], kernel: 
 @pytest.mark.parametrize(
     ("kernel", "functions"),
     [
-        ("_postprocess", {"_scan", "_add_box", "_push_classes", "_decode", "_select", "_overlaps"}),
+        ("_postprocess", {"_scan", "_add_box", "_push_classes", "_decode", "_select", "_is_suppressed"}),
         ("_preprocess", {"_resize_packed", "_blend_column", "_gather_chroma", "_blend_colors", "_store_row", "_pad"}),
     ],
 )

@@ -22,7 +22,6 @@ class Workspace:
         candidates: npt.NDArray[np.uint64],
         class_mask: npt.NDArray[np.uint8],
         newest_of_class: npt.NDArray[np.int32],
-        older_of_class: npt.NDArray[np.int32],
         xyxy: npt.NDArray[np.float32],
         confidence: npt.NDArray[np.float32],
         class_id: npt.NDArray[np.int32],

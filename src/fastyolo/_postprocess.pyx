@@ -17,6 +17,7 @@ from libc.math cimport INFINITY, fabs, logf, powf
 from libc.stdint cimport int32_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
+from fastyolo._overlap cimport boxes4, overlapping
 from fastyolo._search cimport (
     any8_float,
     any8_int8,
@@ -51,6 +52,8 @@ cdef enum:
     # Boxes tested at once while scanning, and classes: as many as _search.h takes.
     SCAN_BLOCK = 8
     CLASS_BLOCK = 16
+    # Boxes compared at once in NMS: as many as _overlap.h takes.
+    KEPT_BLOCK = 4
     # exp() of a size term stops here (7.9e13 anchors), so that areas and distances stay finite in float32.
     MAX_SIZE_TERM = 32
 
@@ -234,8 +237,9 @@ cdef class Workspace:
     cdef float[:, ::1] boxes            # (boxes of all heads, 4) xyxy in image pixels, filled for survivors only
     cdef uint64_t[::1] candidates       # score bits above, inverted canonical index below
     cdef const unsigned char[::1] class_mask
-    cdef int32_t[::1] newest_of_class   # last kept detection of each class, -1 for none
-    cdef int32_t[::1] older_of_class    # for each kept detection the previous one of its class
+    cdef boxes4* kept_boxes             # kept detections by class, in lists of fours; at most one four for each
+    cdef Py_ssize_t num_fours
+    cdef int32_t[::1] newest_of_class   # the last four of each class, -1 for none
     cdef float[:, ::1] xyxy
     cdef float[::1] confidence
     cdef int32_t[::1] class_id
@@ -253,13 +257,14 @@ cdef class Workspace:
         PyMem_Free(self.heads)
         PyMem_Free(self.views)
         PyMem_Free(self.positions)
+        PyMem_Free(self.kept_boxes)
 
     def __init__(
         self, Py_ssize_t num_heads, float score_threshold, float iou_threshold,
         bint diou, bint class_agnostic, bint multi_label, bint clip,
         const float[:, ::1] anchors not None, float[:, ::1] boxes not None, uint64_t[::1] candidates not None,
         const unsigned char[::1] class_mask not None,
-        int32_t[::1] newest_of_class not None, int32_t[::1] older_of_class not None,
+        int32_t[::1] newest_of_class not None,
         float[:, ::1] xyxy not None, float[::1] confidence not None, int32_t[::1] class_id not None,
         empty, float32, int32,
     ):
@@ -275,11 +280,15 @@ cdef class Workspace:
         self.class_mask = class_mask
         self.num_classes = class_mask.shape[0]
         self.newest_of_class = newest_of_class
-        self.older_of_class = older_of_class
         self.xyxy = xyxy
         self.confidence = confidence
         self.class_id = class_id
         self.max_detections = confidence.shape[0]
+        if self.kept_boxes != NULL:
+            raise TypeError("a Workspace is made once")
+        self.kept_boxes = <boxes4*>PyMem_Calloc(self.max_detections, sizeof(boxes4))
+        if self.kept_boxes == NULL:
+            raise MemoryError
         self.empty = empty
         self.float32 = float32
         self.int32 = int32
@@ -617,6 +626,7 @@ cdef Py_ssize_t _select(Workspace work) noexcept nogil:
     cdef Py_ssize_t position, box, class_id, group
     cdef uint64_t best
     cdef uint32_t index
+    work.num_fours = 0
     for group in range(work.newest_of_class.shape[0]):
         work.newest_of_class[group] = -1
     for position in range(remaining // 2 - 1, -1, -1):
@@ -634,8 +644,7 @@ cdef Py_ssize_t _select(Workspace work) noexcept nogil:
         if _is_suppressed(work, &work.boxes[box, 0], group):
             continue
         _keep(work, kept, box, class_id, <uint32_t>(best >> 32))
-        work.older_of_class[kept] = work.newest_of_class[group]
-        work.newest_of_class[group] = <int32_t>kept
+        _remember(work, &work.boxes[box, 0], group)
         kept += 1
     return kept
 
@@ -663,32 +672,66 @@ cdef inline float _limit(float value, float highest) noexcept nogil:
     return value if value < highest else highest
 
 
+cdef inline void _remember(Workspace work, const float* box, Py_ssize_t group) noexcept nogil:
+    """Add a kept box to the list of its class."""
+    cdef int32_t newest = work.newest_of_class[group]
+    cdef boxes4* four
+    cdef int32_t place
+    if newest < 0 or work.kept_boxes[newest].used == KEPT_BLOCK:
+        four = &work.kept_boxes[work.num_fours]
+        four.used = 0
+        four.older = newest
+        for place in range(KEPT_BLOCK):
+            four.x1[place] = four.y1[place] = INFINITY
+            four.x2[place] = four.y2[place] = -INFINITY
+            four.area[place] = 0
+        work.newest_of_class[group] = <int32_t>work.num_fours
+        work.num_fours += 1
+    else:
+        four = &work.kept_boxes[newest]
+    place = four.used
+    four.x1[place] = box[0]
+    four.y1[place] = box[1]
+    four.x2[place] = box[2]
+    four.y2[place] = box[3]
+    four.area[place] = _area(box)
+    four.used += 1
+
+
 cdef inline bint _is_suppressed(Workspace work, const float* box, Py_ssize_t group) noexcept nogil:
-    cdef Py_ssize_t kept = work.newest_of_class[group]
-    while kept >= 0:
-        if _overlaps(&work.xyxy[kept, 0], box, work.iou_threshold, work.diou):
+    """True when a kept box of the class overlaps: its IoU is above the threshold, and with `diou` what remains of it."""
+    cdef float area = _area(box)
+    cdef int32_t index = work.newest_of_class[group]
+    cdef const boxes4* four
+    cdef int found
+    while index >= 0:
+        four = &work.kept_boxes[index]
+        found = overlapping(four, box[0], box[1], box[2], box[3], area, work.iou_threshold)
+        # The distance term only lowers the value, so it is needed only where plain IoU already passed.
+        if found and (not work.diou or _any_stays_above(four, found, box, area, work.iou_threshold)):
             return True
-        kept = work.older_of_class[kept]
+        index = four.older
     return False
 
 
-cdef inline bint _overlaps(const float* a, const float* b, float threshold, bint diou) noexcept nogil:
-    """True when IoU (or IoU - (d2 / c2) ** 0.6 with `diou`) of two xyxy boxes is above the threshold."""
-    cdef float width = min(a[2], b[2]) - max(a[0], b[0])
-    cdef float height = min(a[3], b[3]) - max(a[1], b[1])
-    cdef float intersection, union_area
-    # Most pairs lie apart. Neither criterion can then exceed a threshold of 0 or more.
-    if not (width > 0 and height > 0):
-        return False
-    intersection = width * height
-    # Added in this order the union is never below the intersection, whatever is rounded.
-    union_area = (a[2] - a[0]) * (a[3] - a[1]) + ((b[2] - b[0]) * (b[3] - b[1]) - intersection)
-    if not union_area > 0:
-        return False
-    if not intersection > threshold * union_area:
-        return False
-    # The distance term only lowers the value, so it is needed only where plain IoU already passed.
-    return not diou or intersection / union_area - _distance_term(a, b) > threshold
+cdef inline float _area(const float* box) noexcept nogil:
+    return (box[2] - box[0]) * (box[3] - box[1])
+
+
+cdef bint _any_stays_above(
+    const boxes4* four, int found, const float* box, float area, float threshold
+) noexcept nogil:
+    """True when IoU - (d2 / c2) ** 0.6 is above the threshold for one of the boxes that `found` names."""
+    cdef float a[4]
+    cdef float intersection
+    cdef Py_ssize_t place
+    for place in range(KEPT_BLOCK):
+        if found >> place & 1:
+            a[0], a[1], a[2], a[3] = four.x1[place], four.y1[place], four.x2[place], four.y2[place]
+            intersection = (min(a[2], box[2]) - max(a[0], box[0])) * (min(a[3], box[3]) - max(a[1], box[1]))
+            if intersection / (four.area[place] + (area - intersection)) - _distance_term(a, box) > threshold:
+                return True
+    return False
 
 
 cdef inline float _distance_term(const float* a, const float* b) noexcept nogil:

@@ -129,7 +129,6 @@ class Decoder:
             np.empty(num_candidates, np.uint64),
             _class_mask(classes, spec.num_classes),
             np.empty(spec.num_classes, np.int32),
-            np.empty(num_kept, np.int32),
             np.empty((num_kept, 4), np.float32),
             np.empty(num_kept, np.float32),
             np.empty(num_kept, np.int32),
