@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,36 @@ class Frames:
     @property
     def dtype(self) -> str:
         return str(self.heads[0][0].dtype)
+
+
+class Network:
+    """The bundled int8 model, whose output memory can be read while the next frame runs.
+
+    A live view of a tensor makes `invoke()` refuse to run, so `buffers` are made from the tensors' addresses.
+    """
+
+    def __init__(self) -> None:
+        detector = Detector()
+        self.spec = detector.spec
+        self._session = detector.session
+        self._preprocess = Preprocessor(detector.spec.input_size, quantization=detector.session.input.quantization)
+        names = (find_metadata(detector.model) or {}).get("outputs")
+        outputs = match_outputs(self._session.outputs, detector.spec, names)
+        self.quantization = tuple(output.quantization for output in outputs if output.quantization)
+        self._session.invoke()
+        self.buffers = tuple(_at_address(self._session.output_view(output)) for output in outputs)
+
+    def tensor(self, image: Image) -> npt.NDArray[np.int8]:
+        return self._preprocess(image)
+
+    def invoke(self, tensor: npt.NDArray[np.int8]) -> None:
+        self._session.input_view()[...] = tensor
+        self._session.invoke()
+
+
+def _at_address(view: npt.NDArray[np.int8]) -> npt.NDArray[np.int8]:
+    memory = (ctypes.c_char * view.nbytes).from_address(view.ctypes.data)
+    return np.frombuffer(memory, view.dtype).reshape(view.shape)
 
 
 def run_network(name: str, model: Path | None, images: Sequence[Image]) -> Frames:

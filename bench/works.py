@@ -22,7 +22,7 @@ from contenders.task import Contender, DecodeContender, DecodeTask
 from contenders.whole import STAGES, OurDetector, RecipeDetector
 from differences import Differences
 from fastyolo.images import load_image
-from heads import Frames, Heads
+from heads import Frames, Heads, Network
 from report import OURS, Row, rows_of
 
 Builds = dict[str, dict[str, ModuleType]]
@@ -63,13 +63,46 @@ def decode(
             difference.add(ours, contender.found())
     everyone: list[Contender] = [*contenders, Floor(task)]
     names = [contender.name for contender in everyone]
+    texts = [*map(str, differences), ""]
+    _announce(work, names, texts)
     times = interleave(everyone, frames.heads, load, seconds)
-    rows = rows_of(work, names, times, [*map(str, differences), ""])
+    rows = rows_of(work, names, times, texts)
     for label, chosen in _groups(counts).items() if groups else ():
         fewest, most = min(counts[index] for index in chosen), max(counts[index] for index in chosen)
         title = f"{work}, {label} frames ({fewest} to {most} detections)"
         rows += [row for row in rows_of(title, names, times[:, chosen]) if row.contender in IN_GROUPS]
     return rows
+
+
+def after_invoke(work: str, images: Sequence[npt.NDArray[np.uint8]], builds: Builds, seconds: float) -> list[Row]:
+    """Decoding right after a real invoke(), whose code and tensors are what the caches hold then."""
+    network = Network()
+    task = DecodeTask(network.spec, network.buffers, network.quantization)
+    contenders: list[DecodeContender] = [
+        *(Ours(task, modules, name) for name, modules in builds.items()),
+        NumpyOpenCV(task),
+        EdgeFirst(task, with_copy=True),
+        Recipe(task),
+    ]
+    tensors = [network.tensor(image) for image in images[:32]]
+    differences = [Differences() for _ in contenders]
+    for tensor in tensors:
+        network.invoke(tensor)
+        for contender, difference in zip(contenders, differences, strict=True):
+            difference.add(contenders[0].found(), contender.found())
+    everyone: list[Contender] = [*contenders, Floor(task)]
+    names = [contender.name for contender in everyone]
+    texts = [*map(str, differences), ""]
+    _announce(work, names, texts)
+    return rows_of(work, names, interleave(everyone, tensors, network.invoke, seconds), texts)
+
+
+def _announce(work: str, names: Sequence[str], differences: Sequence[str]) -> None:
+    """Say what each contender's result is worth before it is timed."""
+    print(f"\n{work}: what differs from fastyolo's results")
+    for name, difference in zip(names[1:], differences[1:], strict=True):
+        if difference:
+            print(f"  {name}: {difference}", flush=True)
 
 
 def _groups(counts: Sequence[int]) -> dict[str, npt.NDArray[np.intp]]:
@@ -98,8 +131,10 @@ def preprocess(
             largest[index] = max(largest[index], steps.max())
             total[index] += steps.mean() / len(frames)
     differences = [f"within {most:.0f} steps, {mean:.3f} on average" for most, mean in zip(largest, total, strict=True)]
+    names = [contender.name for contender in contenders]
+    _announce(work, names, differences)
     times = interleave(contenders, frames, lambda frame: np.copyto(buffer, frame), seconds)
-    return rows_of(work, [contender.name for contender in contenders], times, differences)
+    return rows_of(work, names, times, differences)
 
 
 def whole(work: str, paths: Sequence[Path], seconds: float, *, pixels: bool) -> list[Row]:
