@@ -164,7 +164,7 @@ class Detector:
             pixels = view_pixels(image, color)
             return pixels, Extent.full(pixels.size)
         picture = read_picture(image, needed=self._needed, max_pixels=self.max_pixels)
-        return view_pixels(picture.pixels, "rgb"), picture.extent
+        return view_pixels(picture.pixels, picture.color), picture.extent
 
 
 def class_ids(names: Sequence[str], classes: Iterable[int | str]) -> list[int]:

@@ -11,7 +11,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import IO, TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -19,13 +19,16 @@ import numpy.typing as npt
 from fastyolo.errors import ImageError
 from fastyolo.files import shown
 from fastyolo.reduced import REDUCIBLE, Extent, Needed, reduce
-from fastyolo.upright import upright_rgb
+from fastyolo.upright import any_pixels, rgb_pixels, turned
 
 if TYPE_CHECKING:
     import PIL.Image
 
 ImageSource: TypeAlias = "str | os.PathLike[str] | bytes | PIL.Image.Image | npt.NDArray[np.uint8]"
 """What `Detector` takes: a path, the bytes of an image file, a Pillow image or a uint8 (height, width, 3) RGB array."""
+
+FileSource: TypeAlias = "str | os.PathLike[str] | bytes | PIL.Image.Image"
+"""What is not pixels yet."""
 
 UInt8Array = npt.NDArray[np.uint8]
 MAX_PIXELS = 89_478_485
@@ -56,14 +59,17 @@ logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
 class Picture(NamedTuple):
-    """An upright picture, perhaps decoded at a reduced size.
+    """An upright picture in whatever form costs least, for a network.
 
     Attributes:
-        pixels: uint8 (height, width, 3) RGB; may be read-only.
-        extent: where they lie in the full picture.
+        pixels: uint8, (height, width, 3) if `color` is "rgb", (height, width, 4) if it is "rgba", (height, width) if it
+            is "grey"; read-only, and perhaps the memory of the Pillow image that was given.
+        color: the format.
+        extent: where the pixels lie in the full picture.
     """
 
     pixels: UInt8Array
+    color: Literal["rgb", "rgba", "grey"]
     extent: Extent
 
 
@@ -81,26 +87,32 @@ def load_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> UInt8Arr
     Raises:
         ImageError: the picture is missing, unreadable, too large or of the wrong layout; one line that names it.
     """
-    return read_picture(source, max_pixels=max_pixels).pixels
-
-
-def read_picture(source: ImageSource, *, needed: Needed | None = None, max_pixels: int = MAX_PIXELS) -> Picture:
-    """The same, but a JPEG file (or its bytes) much larger than `needed` is decoded at 1/2, 1/4 or 1/8.
-
-    libjpeg then computes the mean of each 2 x 2, 4 x 4 or 8 x 8 pixels without computing the pixels, which is faster.
-    By default every picture is decoded in full.
-    """
     if isinstance(source, np.ndarray):
-        return Picture(_checked(source), Extent.full((source.shape[0], source.shape[1])))
+        return _checked(source)
+    return _read(source, max_pixels, None).pixels
+
+
+def read_picture(source: FileSource, *, needed: Needed, max_pixels: int = MAX_PIXELS) -> Picture:
+    """Read the same for a network that needs it no larger than `needed`, and copy no pixels without need.
+
+    A JPEG file (or its bytes) much larger than that is decoded at 1/2, 1/4 or 1/8: libjpeg then computes the mean of
+    each 2 x 2, 4 x 4 or 8 x 8 pixels without computing the pixels, which is faster.
+    """
+    return _read(source, max_pixels, needed)
+
+
+def _read(source: FileSource, max_pixels: int, needed: Needed | None) -> Picture:
     if isinstance(source, bytes):
-        return _read(io.BytesIO(source), f"image of {len(source)} bytes", len(source), max_pixels, needed)
+        return _read_opened(io.BytesIO(source), f"image of {len(source)} bytes", len(source), max_pixels, needed)
     if isinstance(source, str | os.PathLike):
         return _read_file(source, max_pixels, needed)
 
     from PIL import Image
 
     if isinstance(source, Image.Image):
-        return _decoded(source, "Pillow image", None)
+        # It is somebody else's: it is loaded, but never at another size than it has.
+        with _one_line(source, "Pillow image"):
+            return _loaded(source, None, copy=needed is None)
     raise ImageError(
         "an image must be a path, bytes, a Pillow image or a uint8 (height, width, 3) array, "
         f"got {type(source).__name__}"
@@ -163,7 +175,7 @@ def _read_file(path: str | os.PathLike[str], max_pixels: int, needed: Needed | N
         if not stat.S_ISREG(status.st_mode):
             raise ImageError(f"{name} is not a regular file, expected a picture")
         with open(path, "rb") as file:
-            return _read(file, name, status.st_size, max_pixels, needed)
+            return _read_opened(file, name, status.st_size, max_pixels, needed)
     except FileNotFoundError:
         raise ImageError(f"{name}: no such file") from None
     except PermissionError:
@@ -173,7 +185,7 @@ def _read_file(path: str | os.PathLike[str], max_pixels: int, needed: Needed | N
         raise ImageError(f"cannot read {name}: {_reason(error)}") from None
 
 
-def _read(file: IO[bytes], name: str, size: int, max_pixels: int, needed: Needed | None) -> Picture:
+def _read_opened(file: IO[bytes], name: str, size: int, max_pixels: int, needed: Needed | None) -> Picture:
     if size == 0:
         raise ImageError(f"{name} is empty, expected a picture")
     with _quiet():
@@ -188,7 +200,11 @@ def _read(file: IO[bytes], name: str, size: int, max_pixels: int, needed: Needed
             # Reads its tags, with warnings, once more while it decodes.
             with _one_line(image, name):
                 image.load()
-    return _decoded(image, name, needed)
+    with _one_line(image, name):
+        extent = None
+        if needed is not None and image.format in REDUCIBLE:
+            extent = reduce(image, _orientation(image), needed)
+        return _loaded(image, extent, copy=needed is None)
 
 
 def _identify(file: IO[bytes], name: str) -> PIL.Image.Image:
@@ -217,17 +233,12 @@ def _identify(file: IO[bytes], name: str) -> PIL.Image.Image:
     raise ImageError(f"{name} {reason}")
 
 
-def _decoded(image: PIL.Image.Image, name: str, needed: Needed | None) -> Picture:
-    with _one_line(image, name):
-        extent = None
-        if needed is not None and image.format in REDUCIBLE:
-            extent = reduce(image, _orientation(image), needed)
-        image.load()
-        # After decoding: TIFF turns itself and then drops the tag, PNG may carry it behind the pixels.
-        pixels = upright_rgb(image, _orientation(image))
-    if extent is None:
-        extent = Extent.full((pixels.shape[0], pixels.shape[1]))
-    return Picture(pixels, extent)
+def _loaded(image: PIL.Image.Image, extent: Extent | None, *, copy: bool) -> Picture:
+    image.load()
+    # After decoding: TIFF turns itself and then drops the tag, PNG may carry it behind the pixels.
+    image = turned(image, _orientation(image))
+    extent = extent or Extent.full((image.height, image.width))
+    return Picture(rgb_pixels(image), "rgb", extent) if copy else Picture(*any_pixels(image), extent)
 
 
 def _orientation(image: PIL.Image.Image) -> int:

@@ -22,12 +22,13 @@ from fastyolo.errors import EvaluationError
 from fastyolo.evaluate import Settings, categories_of
 from fastyolo.files import shown
 from fastyolo.ground_truth import StrPath, read_ground_truth
-from fastyolo.images import Picture, read_picture
-from fastyolo.ladder_rules import Float32Array, InputRule, Rules, UInt8Array, decode, dequantise, reference_tensor
+from fastyolo.images import Picture, load_image, read_picture
+from fastyolo.ladder_rules import Float32Array, InputRule, Rules, decode, dequantise, reference_tensor
 from fastyolo.letterbox import placed_size
 from fastyolo.metadata import find_metadata
 from fastyolo.parallel import open_workers, over_pictures
 from fastyolo.preprocess import Preprocessor, Tensor
+from fastyolo.reduced import Extent
 from fastyolo.scoring import Found, Progress, Scores, require_pycocotools, score
 from fastyolo.spec import ModelSpec
 
@@ -178,17 +179,17 @@ class _Network:
             resize=detector.resize,
         )
 
-    def heads(self, image: UInt8Array, rule: InputRule) -> list[Float32Array]:
+    def heads(self, image: Picture, rule: InputRule) -> list[Float32Array]:
         """The network's answer, in the order of the spec's heads."""
         self.session.input_view()[0] = self._tensor(image, rule)
         self.session.invoke()
         return [dequantise(self.session.output_view(tensor), tensor.quantization)[0] for tensor in self._outputs]
 
-    def _tensor(self, image: UInt8Array, rule: InputRule) -> Tensor:
+    def _tensor(self, image: Picture, rule: InputRule) -> Tensor:
         if rule == "ours" or self.input.quantization is None:
-            tensor: Tensor = self._preprocess(image)[0]
+            tensor: Tensor = self._preprocess(image.pixels, color=image.color)[0]
             return tensor
-        return reference_tensor(image, self.spec.input_size, self.input.dtype, self.input.quantization, rule)
+        return reference_tensor(image.pixels, self.spec.input_size, self.input.dtype, self.input.quantization, rule)
 
 
 class _Climber:
@@ -202,15 +203,15 @@ class _Climber:
         integer, real = self.networks
         picture = read_picture(path, needed=integer.needed)
         # The reference decodes in full whatever the size.
-        full = picture if picture.extent.scale == 1 else read_picture(path)
+        full = Picture(load_image(path), "rgb", Extent.full(picture.extent.size))
         heads: dict[InputRule, list[Float32Array]] = {}
         rows = []
         for _, rules in _rungs()[:-1]:
             image = picture if rules.input == "ours" else full
             if rules.input not in heads:
-                heads[rules.input] = integer.heads(image.pixels, rules.input)
+                heads[rules.input] = integer.heads(image, rules.input)
             rows.append(_decode(integer, heads[rules.input], image, rules))
-        return [*rows, _decode(real, real.heads(picture.pixels, "ours"), picture, _rungs()[-1][1])]
+        return [*rows, _decode(real, real.heads(picture, "ours"), picture, _rungs()[-1][1])]
 
 
 def _decode(network: _Network, heads: Sequence[Float32Array], image: Picture, rules: Rules) -> Detections:

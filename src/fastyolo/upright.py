@@ -1,12 +1,13 @@
-"""What a decoded Pillow image shows: upright 8-bit RGB."""
+"""What a decoded Pillow image shows: turned upright, and as 8-bit pixels."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from fastyolo.borrowed import borrow
 from fastyolo.errors import ImageError
 
 if TYPE_CHECKING:
@@ -39,24 +40,44 @@ def turned_margin(right: int, below: int, orientation: int) -> tuple[int, int]:
     return (x if orientation in _RIGHT_TO_LEFT else 0), (y if orientation in _BOTTOM_TO_TOP else 0)
 
 
-def upright_rgb(image: PIL.Image.Image, orientation: int) -> UInt8Array:
-    """Return a loaded image as uint8 (height, width, 3) RGB, turned as its EXIF orientation (1 to 8) asks.
+def turned(image: PIL.Image.Image, orientation: int) -> PIL.Image.Image:
+    """Return a loaded image as its EXIF orientation (1 to 8) asks: itself, or a turned copy."""
+    from PIL import Image
 
-    16-bit grey is scaled to 8 bits, and transparency is laid on white.
+    return image.transpose(Image.Transpose[_TURNS[orientation]]) if orientation in _TURNS else image
+
+
+def rgb_pixels(image: PIL.Image.Image) -> UInt8Array:
+    """Return a loaded image as uint8 (height, width, 3) RGB; 16-bit grey is scaled, transparency is laid on white.
 
     Raises:
         ImageError: a mode whose range is not known; the message lacks the picture's name.
     """
-    from PIL import Image
-
-    if orientation in _TURNS:
-        image = image.transpose(Image.Transpose[_TURNS[orientation]])
-    if image.mode == "I" or image.mode.startswith("I;16"):
+    if _is_16_bit(image):
         return _from_16_bit(np.asarray(image))
     array = np.asarray(_to_rgb(image))
     assert array.dtype == np.uint8
     assert array.ndim == 3
     return array
+
+
+def any_pixels(image: PIL.Image.Image) -> tuple[UInt8Array, Literal["rgb", "rgba", "grey"]]:
+    """The same in the format that costs least, and which it is: Pillow's own memory where that can be had.
+
+    "rgba" is (height, width, 4), and the fourth byte means nothing; "grey" is (height, width).
+    """
+    if _is_16_bit(image):
+        return rgb_pixels(image), "rgb"
+    grey = image.mode == "L" and "transparency" not in image.info
+    flat = image if grey else _to_rgb(image)
+    pixels = borrow(flat)
+    if pixels is None:
+        pixels = np.asarray(flat)
+    return pixels, "grey" if grey else "rgba" if pixels.shape[2] == 4 else "rgb"
+
+
+def _is_16_bit(image: PIL.Image.Image) -> bool:
+    return image.mode == "I" or image.mode.startswith("I;16")
 
 
 def _to_rgb(image: PIL.Image.Image) -> PIL.Image.Image:

@@ -73,7 +73,8 @@ class Pictures:
         preprocess = Preprocessor(self.input_size, dtype=np.uint8, resize=self.resize)
         needed = partial(placed_size, input_size=self.input_size, letterbox=self.resize == "letterbox")
         for path in self.files:
-            yield preprocess(read_picture(path, needed=needed).pixels)[0]
+            pixels, color, _ = read_picture(path, needed=needed)
+            yield preprocess(pixels, color=color)[0]
 
     def __len__(self) -> int:
         return len(self.files)
