@@ -112,7 +112,7 @@ def _read(source: FileSource, max_pixels: int, needed: Needed | None) -> Picture
     if isinstance(source, Image.Image):
         # It is somebody else's: it is loaded, but never at another size than it has.
         with _one_line(source, "Pillow image"):
-            return _loaded(source, None, copy=needed is None)
+            return _loaded(source, None, None, copy=needed is None)
     raise ImageError(
         "an image must be a path, bytes, a Pillow image or a uint8 (height, width, 3) array, "
         f"got {type(source).__name__}"
@@ -196,15 +196,17 @@ def _read_opened(file: IO[bytes], name: str, size: int, max_pixels: int, needed:
                 f"{name} has {width} x {height} = {width * height} pixels, more than the limit of {max_pixels}; "
                 "if you trust it, raise the limit with --max-pixels (max_pixels= in Python)"
             )
-        if image.format == "TIFF":
-            # Reads its tags, with warnings, once more while it decodes.
-            with _one_line(image, name):
-                image.load()
+        orientation = None
+        with _one_line(image, name):
+            if image.format == "TIFF":
+                image.load()  # reads its tags, with warnings, once more while it decodes
+            elif image.format in REDUCIBLE:
+                orientation = _orientation(image)
     with _one_line(image, name):
         extent = None
-        if needed is not None and image.format in REDUCIBLE:
-            extent = reduce(image, _orientation(image), needed)
-        return _loaded(image, extent, copy=needed is None)
+        if needed is not None and orientation is not None:
+            extent = reduce(image, orientation, needed)
+        return _loaded(image, orientation, extent, copy=needed is None)
 
 
 def _identify(file: IO[bytes], name: str) -> PIL.Image.Image:
@@ -233,18 +235,20 @@ def _identify(file: IO[bytes], name: str) -> PIL.Image.Image:
     raise ImageError(f"{name} {reason}")
 
 
-def _loaded(image: PIL.Image.Image, extent: Extent | None, *, copy: bool) -> Picture:
+def _loaded(image: PIL.Image.Image, orientation: int | None, extent: Extent | None, *, copy: bool) -> Picture:
     image.load()
-    # After decoding: TIFF turns itself and then drops the tag, PNG may carry it behind the pixels.
-    image = turned(image, _orientation(image))
+    if orientation is None:
+        # Only now: TIFF turns itself and then drops the tag, PNG may carry it behind the pixels.
+        with _quiet():
+            orientation = _orientation(image)
+    image = turned(image, orientation)
     extent = extent or Extent.full((image.height, image.width))
     return Picture(rgb_pixels(image), "rgb", extent) if copy else Picture(*any_pixels(image), extent)
 
 
 def _orientation(image: PIL.Image.Image) -> int:
-    """EXIF orientation, 1 to 8; 1 if there is none or it is impossible."""
-    with _quiet():
-        orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
+    """EXIF orientation, 1 to 8; 1 if there is none or it is impossible. Pillow may warn."""
+    orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
     return orientation if isinstance(orientation, int) and 1 <= orientation <= 8 else 1
 
 
