@@ -231,14 +231,14 @@ def test_classes_left_out_suppress_nothing(decode: Decode) -> None:
 def test_a_score_equal_to_the_threshold_is_kept(decode: Decode) -> None:
     heads = single(0, 0, 0, 0, INF, 0)  # 1 * 1/2 = 0.5 exactly
     half = np.float32(0.5)
-    for threshold, kept in ((half, 1), (np.nextafter(half, half * 0), 1), (np.nextafter(half, half * 2), 0)):
+    for threshold, kept in ((half, 1), (np.nextafter(half, np.float32(0)), 1), (np.nextafter(half, np.float32(1)), 0)):
         assert len(decode(heads, spec=CELL, score_threshold=float(threshold))[1]) == kept
 
 
 def test_objectness_alone_may_sit_on_the_threshold(decode: Decode) -> None:
     heads = single(0, 0, 0, 0, 0, INF)  # 1/2 * 1 = 0.5 exactly
     half = np.float32(0.5)
-    for threshold, kept in ((half, 1), (np.nextafter(half, half * 0), 1), (np.nextafter(half, half * 2), 0)):
+    for threshold, kept in ((half, 1), (np.nextafter(half, np.float32(0)), 1), (np.nextafter(half, np.float32(1)), 0)):
         assert len(decode(heads, spec=CELL, score_threshold=float(threshold))[1]) == kept
 
 
@@ -363,7 +363,7 @@ def test_an_overlap_equal_to_the_threshold_is_kept(decode: Decode) -> None:
     heads = in_row(ROW, {0: (INF, LN9), 1: (INF, LN3)})
     half = np.float32(0.5)
     assert columns_of(decode(heads, spec=ROW, iou_threshold=0.5)) == [0, 1]
-    assert columns_of(decode(heads, spec=ROW, iou_threshold=float(np.nextafter(half, half * 0)))) == [0]
+    assert columns_of(decode(heads, spec=ROW, iou_threshold=float(np.nextafter(half, np.float32(0))))) == [0]
 
 
 def test_touching_boxes_do_not_overlap(decode: Decode) -> None:
@@ -510,7 +510,7 @@ def test_a_quantised_score_equal_to_the_threshold_is_kept(decode: Decode) -> Non
     # Objectness 127 levels of 0.25 above 0: 1 in float32. Class at the zero point: exactly 1/2.
     heads = single(0, 0, 0, 0, 127, 0, dtype=np.int8)
     half = np.float32(0.5)
-    for threshold, kept in ((half, 1), (np.nextafter(half, half * 0), 1), (np.nextafter(half, half * 2), 0)):
+    for threshold, kept in ((half, 1), (np.nextafter(half, np.float32(0)), 1), (np.nextafter(half, np.float32(1)), 0)):
         options = {"quantization": [(0.25, 0)], "score_threshold": float(threshold)}
         assert len(decode(heads, spec=CELL, **options)[1]) == kept
 
