@@ -3,6 +3,8 @@
 # make bench  times fastyolo beside its peers, into build/bench/
 # make counts re-records the kernels' instruction counts that the tests compare with
 # make wheels sdist and wheels for x86-64 and for boards (aarch64) in dist/, each looked into
+# make test-native   runs this machine's wheels on every CPython it has
+# make test-aarch64  runs the boards' wheel on emulated Cortex-A53 and A55
 # make abi3   build/abi3/*.whl: one wheel for Python 3.11 and later on this machine
 
 PYTHON ?= python3
@@ -11,7 +13,8 @@ BIN := $(VENV)/bin
 SOURCES := $(shell find src -name '*.py' -o -name '*.pyx' -o -name '*.pyi' -o -path '*/models/*' -o -name '*.cfg') \
 	pyproject.toml setup.py MANIFEST.in
 
-.PHONY: demo test lint types unit checked bench counts abi3 wheels check-wheels lock clean
+.PHONY: demo test lint types unit checked bench counts abi3 lock clean
+.PHONY: wheels check-wheels test-native test-aarch64 counts-aarch64 check-counts-aarch64
 
 demo: $(VENV)/installed
 	$(BIN)/fastyolo detect --output fastyolo-out \
@@ -75,6 +78,21 @@ dist:
 # That the look into wheels finds what is wrong with broken ones, and that dist/ can be built again to the same bytes.
 check-wheels: $(VENV)/tools dist
 	$(BIN)/python -m pytest -q wheels/tests
+
+test-native: $(VENV)/installed dist
+	$(BIN)/python wheels/native.py
+
+# The emulated Pythons and QEMU are Debian packages, fetched into build/aarch64; the machine's own stay as they are.
+test-aarch64: $(VENV)/installed dist
+	$(BIN)/python -m pytest -q wheels/aarch64
+	$(BIN)/python wheels/aarch64/run.py
+
+# Executed instructions on an emulated Cortex-A53: the gate, and its record in bench/aarch64/counts.json.
+check-counts-aarch64: $(VENV)/tools dist
+	$(BIN)/python bench/aarch64/counts.py --wheel dist/*-cp311-abi3-*aarch64.whl
+
+counts-aarch64: $(VENV)/tools
+	$(BIN)/python bench/aarch64/counts.py --record
 
 # Versions and hashes of every development tool, for all supported Pythons at once.
 lock: $(VENV)/tools

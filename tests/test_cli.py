@@ -36,6 +36,7 @@ def found(record: dict[str, list[dict[str, str]]]) -> list[str]:
     return [detection["name"] for detection in record["detections"]]
 
 
+@pytest.mark.board
 def test_the_table(hopper_path: Path) -> None:
     run = fastyolo("detect", hopper_path)
     assert run.returncode == 0
@@ -46,6 +47,7 @@ def test_the_table(hopper_path: Path) -> None:
     assert len(tie.split()) == 6
 
 
+@pytest.mark.board
 def test_json_is_one_array(pictures: Path) -> None:
     run = fastyolo("detect", "a", "gone.jpg", "b", "--recursive", "--format", "json", cwd=pictures)
     records = json.loads(run.stdout)
@@ -68,6 +70,7 @@ def test_jsonl_and_csv_say_the_same(pictures: Path) -> None:
     ]
 
 
+@pytest.mark.board
 def test_saved_pictures_do_not_collide_and_spare_the_inputs(pictures: Path) -> None:
     run = fastyolo("detect", "-r", "a", "b", "--save", cwd=pictures)
     assert run.returncode == 0
@@ -165,12 +168,14 @@ def test_a_larger_limit_lets_the_large_picture_through(tmp_path: Path) -> None:
     assert fastyolo("detect", tmp_path / "x.png", "--max-pixels", "60000").returncode == 0
 
 
+@pytest.mark.board
 def test_debug_shows_the_traceback() -> None:
     run = fastyolo("detect", "x.jpg", "--model", "gone.tflite", "--debug")
     assert run.returncode == 1
     assert "Traceback" in run.stderr
 
 
+@pytest.mark.board
 def test_a_full_disk_behind_stdout_is_one_line(hopper_path: Path) -> None:
     # Buffered, as users have it: what was not written is tried again at interpreter exit.
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
@@ -235,6 +240,7 @@ def test_info_tells_what_works() -> None:
     )
 
 
+@pytest.mark.board
 def test_help_and_version_name_every_command() -> None:
     text = fastyolo("--help").stdout
     assert all(command in text for command in ("detect", "evaluate", "export", "compile", "info"))

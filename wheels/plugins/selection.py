@@ -1,0 +1,84 @@
+"""A pytest plugin: which tests run on an emulated board, and for every other one the reason why not."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+# The kernels and everything of the Python API that a board uses.
+FILES = (
+    "test_decode_by_hand", "test_decode_oracle", "test_decode_api", "test_preprocess", "test_golden", "test_letterbox",
+    "test_spec", "test_metadata", "test_detections", "test_detector", "test_images", "test_sources", "test_results",
+    "test_render", "test_files", "test_darknet", "test_pixels", "test_draft",
+)  # fmt: skip
+# Of the command line, where every test starts processes of ten emulated seconds each, those marked `board`.
+MARKED_FILES = ("test_cli",)
+SLOW = {
+    "test_very_deep_folders": "thousands of folders, each a system call that QEMU translates: over a minute",
+    "test_threads_share_a_detector": "52 inferences, of 2 to 5 emulated seconds each: two minutes",
+}
+REASONS = {
+    "test_cli.py": "command line beyond the tests marked `board`: each process takes ten emulated seconds",
+    "test_runtime.py": "compiles a delegate for the machine it runs on, edits models with ai-edge-litert's schema",
+    "test_imports.py": "what is imported when depends on no processor; a process of ten emulated seconds each",
+    "test_export": "exporting is work for a PC",
+    "test_cli_export.py": "exporting is work for a PC",
+    "test_darknet_parity.py": "exporting is work for a PC",
+    "test_opencv_parity.py": "exporting is work for a PC",
+    "test_accuracy.py": "evaluating is work for a PC",
+    "test_evaluate.py": "evaluating is work for a PC",
+    "test_ground_truth.py": "evaluating is work for a PC",
+    "test_ladder.py": "evaluating is work for a PC",
+}
+OTHER = "about the project's own tools on the machine that builds it (wheel, README, counts, benchmarks, charts)"
+
+
+def reason_left_out(nodeid: str, marked: bool) -> str | None:
+    """None for a test that runs on the boards."""
+    path, _, test = nodeid.partition("::")
+    file = path.rpartition("/")[2]
+    for name, reason in SLOW.items():
+        if name in test:
+            return reason
+    if file.removesuffix(".py") in FILES or (file.removesuffix(".py") in MARKED_FILES and marked):
+        return None
+    return next((reason for start, reason in REASONS.items() if file.startswith(start)), OTHER)
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    # Where only the boards' tests run, the others' imports need not be there.
+    stem = collection_path.stem
+    if _only_boards() and stem.startswith("test_") and stem not in FILES + MARKED_FILES:
+        return True
+    return None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    reasons = {
+        item.nodeid: reason_left_out(item.nodeid, item.get_closest_marker("board") is not None) for item in items
+    }
+    if "FASTYOLO_SELECTION" in os.environ:
+        Path(os.environ["FASTYOLO_SELECTION"]).write_text(json.dumps(reasons))
+    if _only_boards():
+        config.hook.pytest_deselected(items=[item for item in items if reasons[item.nodeid]])
+        items[:] = [item for item in items if reasons[item.nodeid] is None]
+
+
+_outcomes: dict[str, str] = {}
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    if report.when == "call" or report.outcome != "passed":
+        _outcomes[report.nodeid] = report.outcome
+
+
+def pytest_sessionfinish() -> None:
+    if _only_boards():
+        Path(os.environ["FASTYOLO_OUTCOMES"]).write_text(json.dumps(_outcomes))
+
+
+def _only_boards() -> bool:
+    return "FASTYOLO_OUTCOMES" in os.environ
