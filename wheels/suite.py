@@ -70,9 +70,10 @@ def run(python: Path, folder: Path) -> Outcome:
     if f"from {folder / 'venv'}" not in log.read_text():
         result.problems.append(f"the tests did not run on what is installed in {folder / 'venv'}")
     every: dict[str, str | None] = json.loads(SELECTION.read_text())
-    missing = [nodeid for nodeid, reason in every.items() if not reason and nodeid not in ran]
-    if missing:
-        result.problems.append(f"{len(missing)} tests did not run, such as {missing[0]}")
+    # By file: names of tests differ between versions of NumPy, which calls one type bool or bool_.
+    expected = Counter(nodeid.partition("::")[0] for nodeid, reason in every.items() if not reason)
+    missing = expected - Counter(nodeid.partition("::")[0] for nodeid in ran)
+    result.problems += [f"{count} tests of {file} did not run" for file, count in missing.items()]
     result.passed = sum(outcome == "passed" for outcome in ran.values())
     result.left_out = Counter(reason for reason in every.values() if reason)
     return result

@@ -12,7 +12,7 @@ import pytest
 FILES = (
     "test_decode_by_hand", "test_decode_oracle", "test_decode_api", "test_preprocess", "test_golden", "test_letterbox",
     "test_spec", "test_metadata", "test_detections", "test_detector", "test_images", "test_sources", "test_results",
-    "test_render", "test_files", "test_darknet", "test_pixels", "test_draft",
+    "test_render", "test_files", "test_darknet", "test_pixels", "test_draft", "test_borrowed",
 )  # fmt: skip
 # Of the command line, where every test starts processes of ten emulated seconds each, those marked `board`.
 MARKED_FILES = ("test_cli",)
