@@ -92,7 +92,9 @@ def test_shell_snippets_about_evaluating_run_one_after_the_other(folder: Path) -
 def test_every_option_it_names_exists() -> None:
     commands = ("detect", "export", "compile", "evaluate", "info")
     known = " ".join(fastyolo(command, "--help", COLUMNS="200").stdout for command in commands)
-    for option in set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README + EXPORT + EVALUATE)):
+    without_pip = re.sub(r"^    pip .*(\n {8}.*)*", "", README, flags=re.MULTILINE)
+    assert "--find-links" not in without_pip
+    for option in set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", without_pip + EXPORT + EVALUATE)):
         assert re.search(rf"{option}\b", known), option
 
 
