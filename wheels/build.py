@@ -18,6 +18,7 @@ import tarfile
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from tools import REPOSITORY, MissingToolError, program, python_for_building
@@ -150,6 +151,7 @@ def _hook(python: Path, name: str, result: Path, source: Path, environment: dict
     _run([python, "-c", code], cwd=source, environment=environment)
 
 
+@cache
 def source_date() -> int:
     """The time all files carry: that of the commit."""
     given = os.environ.get("SOURCE_DATE_EPOCH")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -58,3 +59,14 @@ def test_without_the_cross_compiler_one_line_says_what_to_install(tmp_path: Path
 def test_a_python_that_no_machine_has() -> None:
     with pytest.raises(MissingToolError, match=r"Python 3\.9 with headers .* is missing: `pyenv install 3\.9`"):
         python_for_building((3, 9))
+
+
+def test_the_yocto_recipe_knows_the_licences_as_they_are(dist: Path) -> None:
+    recipe = (tools.REPOSITORY / "wheels/yocto/fastyolo.bb").read_text()
+    named = dict(re.findall(r"file://(\S+);md5=(\w+)", recipe))
+    assert named == {
+        path: hashlib.md5((tools.REPOSITORY / path).read_bytes()).hexdigest()
+        for path in ("LICENSE", "src/fastyolo/models/LICENSE.darknet")
+    }
+    (sdist,) = dist.glob("*.tar.gz")
+    assert f'PV = "{sdist.name.removeprefix("fastyolo-").removesuffix(".tar.gz")}"' in recipe
