@@ -542,49 +542,22 @@ cdef inline void _push_best_class(
     Workspace work, const Head* head, Py_ssize_t box, float objectness, const head_t* logits, head_t gate
 ) noexcept nogil:
     """Append a candidate for the class of the highest raw value; ties keep the lower class, NaN never wins."""
-    cdef Py_ssize_t class_id = 0
-    cdef head_t highest = _highest(logits, work.num_classes)
-    if highest >= gate:
-        while not logits[class_id] == highest:
-            class_id += 1
-        _push(work, box, class_id, objectness * _unit_of(head, highest))
-
-
-cdef inline head_t _highest(const head_t* logits, Py_ssize_t count) noexcept nogil:
-    """The highest number; NaN only where there is nothing else."""
-    cdef Py_ssize_t index
-    cdef head_t highest = logits[0]
-    cdef int32_t sortable, top
-    if head_t is float:
-        # Float compares must honour NaN, which keeps them from compiling to vector instructions; integers do not.
-        top = _sortable(logits[0])
-        for index in range(1, count):
-            sortable = _sortable(logits[index])
-            top = sortable if sortable > top else top
-        if top <= _sortable(INFINITY):
-            return _from_sortable(top)
-        for index in range(1, count):  # a NaN came out on top
-            if logits[index] > highest or highest != highest:
-                highest = logits[index]
-        return highest
-    else:
-        for index in range(1, count):
-            highest = logits[index] if logits[index] > highest else highest
-        return highest
-
-
-cdef inline int32_t _sortable(float value) noexcept nogil:
-    """An integer that compares as the float does; NaN of positive sign above infinity, of negative sign below."""
-    cdef int32_t bits
-    memcpy(&bits, &value, sizeof(bits))
-    return bits ^ ((bits >> 31) & 0x7FFFFFFF)
-
-
-cdef inline float _from_sortable(int32_t sortable) noexcept nogil:
-    cdef float value
-    sortable = sortable ^ ((sortable >> 31) & 0x7FFFFFFF)
-    memcpy(&value, &sortable, sizeof(value))
-    return value
+    cdef Py_ssize_t block = 0, class_id, best = -1
+    cdef hits found
+    # A class that does not reach the gate cannot be the best of those that do, and few do.
+    while block + CLASS_BLOCK <= work.num_classes:
+        found = _classes_reaching(logits + block, gate)
+        while found:
+            class_id = block + hits_first(found)
+            if best < 0 or logits[class_id] > logits[best]:
+                best = class_id
+            found &= found - 1
+        block += CLASS_BLOCK
+    for class_id in range(block, work.num_classes):
+        if logits[class_id] >= gate and (best < 0 or logits[class_id] > logits[best]):
+            best = class_id
+    if best >= 0:
+        _push(work, box, best, objectness * _unit_of(head, logits[best]))
 
 
 cdef inline void _push(Workspace work, Py_ssize_t box, Py_ssize_t class_id, float score) noexcept nogil:
@@ -699,7 +672,7 @@ cdef inline void _remember(Workspace work, const float* box, Py_ssize_t group) n
 
 
 cdef inline bint _is_suppressed(Workspace work, const float* box, Py_ssize_t group) noexcept nogil:
-    """True when a kept box of the class overlaps: its IoU is above the threshold, and with `diou` what remains of it."""
+    """True when a kept box of the class overlaps more than the threshold allows."""
     cdef float area = _area(box)
     cdef int32_t index = work.newest_of_class[group]
     cdef const boxes4* four
