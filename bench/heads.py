@@ -29,6 +29,7 @@ class Frames:
     spec: ModelSpec
     heads: list[Heads]
     quantization: tuple[tuple[float, int], ...] | None
+    all_pass: bool = False
 
     @property
     def dtype(self) -> str:
@@ -133,4 +134,4 @@ def worst_case(name: str) -> Frames:
             real[..., :4] = random.normal(0, 0.5, real[..., :4].shape)
             heads.append(real.reshape(1, rows, columns, channels).astype(np.float32))
         frames.append(tuple(heads))
-    return Frames(name, spec, frames, None)
+    return Frames(name, spec, frames, None, all_pass=True)

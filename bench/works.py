@@ -45,6 +45,8 @@ def decode(
     ]
     if task.multi_label:
         contenders.append(EdgeFirst(task, best_candidates=CAP))
+        if not frames.all_pass:  # where it takes minutes a frame
+            contenders.append(NumpyOpenCV(task, all_at_once=True))
     else:
         contenders += [EdgeFirst(task, with_copy=True), Recipe(task)]
 

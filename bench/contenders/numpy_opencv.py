@@ -19,12 +19,16 @@ class NumpyOpenCV(DecodeContender):
 
     A box is gathered only where its raw objectness passes, a class scored only where its raw value does. Bytes are
     compared as bytes, and what survives becomes numbers through tables. OpenCV suppresses the best candidates first and
-    is given more of them only where too few were kept, for its time grows with candidates x kept.
+    is given more of them only where too few were kept, for its time grows with candidates x kept. `all_at_once` leaves
+    that out: one call for all candidates, as one would write it first.
     """
 
     name = "NumPy + OpenCV"
 
-    def __init__(self, task: DecodeTask) -> None:
+    def __init__(self, task: DecodeTask, *, all_at_once: bool = False) -> None:
+        if all_at_once:
+            self.name = f"{self.name}, all candidates at once"
+        self._all_at_once = all_at_once
         self._task = task
         self._threshold = _F32(task.score_threshold)
         self._num_terms = 5 + task.spec.num_classes
@@ -105,7 +109,7 @@ class NumpyOpenCV(DecodeContender):
 
     def _suppress(self, box: Array, terms: Array, class_id: Array, score: Array) -> tuple[Array, Array, Array]:
         most = self._task.max_detections
-        count = 2 * most
+        count = len(score) if self._all_at_once else 2 * most
         while True:
             best = np.argpartition(score, len(score) - count)[-count:] if len(score) > count else np.arange(len(score))
             xywh = self._boxes(box[best], terms[best])

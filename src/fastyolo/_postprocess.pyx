@@ -517,8 +517,15 @@ cdef inline void _push_classes(
     """Append a candidate for every class that passes."""
     cdef Py_ssize_t block = 0, class_id
     cdef hits found
+    cdef float units[CLASS_BLOCK]
     while block + CLASS_BLOCK <= work.num_classes:
         found = _classes_reaching(logits + block, gate)
+        if head_t is float and found and _are_many(found):
+            _units(logits + block, head.new_coords, units)
+            while found:
+                class_id = hits_first(found)
+                _push(work, box, block + class_id, objectness * units[class_id])
+                found &= found - 1
         while found:
             class_id = block + hits_first(found)
             _push(work, box, class_id, objectness * _unit_of(head, logits[class_id]))
@@ -527,6 +534,25 @@ cdef inline void _push_classes(
     for class_id in range(block, work.num_classes):
         if logits[class_id] >= gate:
             _push(work, box, class_id, objectness * _unit_of(head, logits[class_id]))
+
+
+cdef inline bint _are_many(hits found) noexcept nogil:
+    """Eight or more, from where on it is cheaper to compute a whole block."""
+    cdef int taken
+    for taken in range(7):
+        found &= found - 1
+    return found != 0
+
+
+cdef void _units(const head_t* logits, bint new_coords, float* units) noexcept nogil:
+    """_unit of CLASS_BLOCK values at once, in vectors."""
+    cdef Py_ssize_t index
+    if new_coords:
+        for index in range(CLASS_BLOCK):
+            units[index] = _unit(logits[index], True)
+    else:
+        for index in range(CLASS_BLOCK):
+            units[index] = _unit(logits[index], False)
 
 
 cdef inline hits _classes_reaching(const head_t* logits, head_t gate) noexcept nogil:
