@@ -10,7 +10,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-SOURCES := $(shell find src -name '*.py' -o -name '*.pyx' -o -name '*.pyi' -o -path '*/models/*' -o -name '*.cfg') \
+SOURCES := $(shell find src -name '*.py' -o -name '*.pyx' -o -name '*.pxd' -o -name '*.pyi' -o -name '*.h' -o -path '*/models/*' -o -name '*.cfg') \
 	pyproject.toml setup.py MANIFEST.in
 
 .PHONY: demo test lint types unit checked bench counts abi3 lock clean

@@ -538,8 +538,8 @@ cdef inline void _push_classes(
 
 cdef inline bint _are_many(hits found) noexcept nogil:
     """Eight or more, from where on it is cheaper to compute a whole block."""
-    cdef int taken
-    for taken in range(7):
+    cdef int _
+    for _ in range(7):
         found &= found - 1
     return found != 0
 
