@@ -23,6 +23,7 @@ from fastyolo._search cimport (
     any8_int8,
     any8_uint8,
     hits,
+    hits_are_many,
     hits_first,
     hits_float,
     hits_int8,
@@ -520,7 +521,7 @@ cdef inline void _push_classes(
     cdef float units[CLASS_BLOCK]
     while block + CLASS_BLOCK <= work.num_classes:
         found = _classes_reaching(logits + block, gate)
-        if head_t is float and found and _are_many(found):
+        if head_t is float and hits_are_many(found):
             _units(logits + block, head.new_coords, units)
             while found:
                 class_id = hits_first(found)
@@ -534,14 +535,6 @@ cdef inline void _push_classes(
     for class_id in range(block, work.num_classes):
         if logits[class_id] >= gate:
             _push(work, box, class_id, objectness * _unit_of(head, logits[class_id]))
-
-
-cdef inline bint _are_many(hits found) noexcept nogil:
-    """Eight or more, from where on it is cheaper to compute a whole block."""
-    cdef int _
-    for _ in range(7):
-        found &= found - 1
-    return found != 0
 
 
 cdef void _units(const head_t* logits, bint new_coords, float* units) noexcept nogil:

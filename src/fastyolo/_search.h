@@ -9,6 +9,13 @@
    for, and `hits & (hits - 1)` takes it away. */
 typedef uint64_t hits;
 
+/* Eight or more, from where on it is cheaper to compute something for all 16. */
+static inline int hits_are_many(hits found)
+{
+    for (int taken = 0; taken < 7; taken++) found &= found - 1;
+    return found != 0;
+}
+
 #if defined(__SSE2__) && !defined(FASTYOLO_PLAIN_LANES)
 #include <emmintrin.h>
 

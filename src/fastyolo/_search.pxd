@@ -6,6 +6,7 @@ from libc.stdint cimport uint64_t
 cdef extern from "_search.h" nogil:
     ctypedef uint64_t hits
     int hits_first(hits found)
+    int hits_are_many(hits found)
     hits hits_int8(const signed char* values, signed char gate)
     hits hits_uint8(const unsigned char* values, unsigned char gate)
     hits hits_float(const float* values, float gate)
