@@ -15,15 +15,17 @@ from cpython.mem cimport PyMem_Calloc, PyMem_Free
 from libc.float cimport FLT_MIN
 from libc.math cimport INFINITY, fabs, logf, powf
 from libc.stdint cimport int32_t, uint32_t, uint64_t
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
-from fastyolo._overlap cimport boxes4, overlapping
+from fastyolo._overlap cimport boxes8, overlapping
 from fastyolo._search cimport (
     any8_float,
     any8_int8,
     any8_uint8,
+    highest_float,
+    highest_int8,
+    highest_uint8,
     hits,
-    hits_are_many,
     hits_first,
     hits_float,
     hits_int8,
@@ -53,8 +55,15 @@ cdef enum:
     # Boxes tested at once while scanning, and classes: as many as _search.h takes.
     SCAN_BLOCK = 8
     CLASS_BLOCK = 16
+    # Values whose sigmoids are computed at once, in vectors.
+    BATCH = 16
     # Boxes compared at once in NMS: as many as _overlap.h takes.
-    KEPT_BLOCK = 4
+    KEPT_BLOCK = 8
+    # At most so many ranges of scores into which candidates are sorted.
+    BUCKETS = 1024
+    # Candidates kept at first, for each detection wanted and at least: the best of them nearly always suffice.
+    ROOM_PER_DETECTION = 8
+    LEAST_ROOM = 4096
     # exp() of a size term stops here (7.9e13 anchors), so that areas and distances stay finite in float32.
     MAX_SIZE_TERM = 32
 
@@ -101,7 +110,11 @@ cdef inline float _size(float x, bint new_coords) noexcept nogil:
     if new_coords:
         doubled = <float>2.0 * _unit(x, True)
         return doubled * doubled
-    return _exp(x if x < <float>MAX_SIZE_TERM else <float>MAX_SIZE_TERM)
+    return _exp(_limited_size_term(x))
+
+
+cdef inline float _limited_size_term(float x) noexcept nogil:
+    return x if x < <float>MAX_SIZE_TERM else <float>MAX_SIZE_TERM
 
 
 cdef float _gate(double score, bint new_coords) noexcept nogil:
@@ -187,34 +200,36 @@ cdef void _set_byte_gates(Head* head) noexcept nogil:
         head.class_gates[objectness] = min(class_index, BYTES - 1) + head.lowest
 
 
-cdef inline float _unit_of(const Head* head, head_t raw) noexcept nogil:
-    if head_t is float:
-        return _unit(raw, head.new_coords)
-    else:
-        return head.units[<int>raw - head.lowest]
-
-
-cdef inline float _size_of(const Head* head, head_t raw) noexcept nogil:
-    if head_t is float:
-        return _size(raw, head.new_coords)
-    else:
-        return head.sizes[<int>raw - head.lowest]
-
-
-cdef inline head_t _class_gate(const Head* head, head_t objectness, float objectness_score) noexcept nogil:
-    if head_t is float:
-        if head.score_threshold < FLT_MIN:  # every class passes; dividing could be 0 / 0
-            return -INFINITY
-        return _quick_gate(head.score_threshold / objectness_score, head.new_coords)
-    else:
-        return <head_t>head.class_gates[<int>objectness - head.lowest]
-
-
 cdef inline bint _is_number(head_t raw) noexcept nogil:
     if head_t is float:
         return raw == raw
     else:
         return True
+
+
+cdef struct Batch:
+    # What a float head gathers, so that exponentials are computed many at a time.
+    # Boxes whose objectness reached the gate: its raw value, its score, and the gate of classes that follows.
+    Py_ssize_t num_boxes
+    Py_ssize_t boxes[BATCH]
+    float raw[BATCH]
+    float objectness[BATCH]
+    float class_gates[BATCH]
+    # Candidates whose class scores are not computed yet.
+    Py_ssize_t num_pending
+    uint32_t index[BATCH]
+    float box_scores[BATCH]
+    float logits[BATCH]
+    float class_scores[BATCH]
+
+
+cdef struct Buckets:
+    # Candidates by score: bucket (bits of the score - lowest) >> shift.
+    uint32_t lowest
+    int shift
+    Py_ssize_t count
+    # How many lie in each; once they are sorted, where each ends.
+    uint32_t sizes[BUCKETS]
 
 
 cdef struct Transform:
@@ -230,17 +245,20 @@ cdef class Workspace:
     cdef Head* heads
     cdef Py_buffer* views               # one per head, in the order in which the arrays were passed
     cdef Py_ssize_t* positions          # for each head of the spec the position of its array
-    cdef Py_ssize_t num_heads, num_classes, max_detections, num_candidates
+    cdef Py_ssize_t num_heads, num_classes, max_detections
     cdef float score_threshold, iou_threshold
     cdef bint diou, class_agnostic, multi_label, clip
     cdef Transform transform
     cdef const float[:, ::1] anchors    # of all heads, (width, height)
     cdef float[:, ::1] boxes            # (boxes of all heads, 4) xyxy in image pixels, filled for survivors only
-    cdef uint64_t[::1] candidates       # score bits above, inverted canonical index below
+    cdef uint64_t[:, ::1] candidates    # score bits above, inverted canonical index below; collected, and sorted
+    cdef Py_ssize_t num_candidates
+    cdef Py_ssize_t room, first_room    # so many are collected before the lower ones are left out; at first
+    cdef float floor, ceiling           # collected are scores from `floor` on and below `ceiling`
     cdef const unsigned char[::1] class_mask
-    cdef boxes4* kept_boxes             # kept detections by class, in lists of fours; at most one four for each
-    cdef Py_ssize_t num_fours
-    cdef int32_t[::1] newest_of_class   # the last four of each class, -1 for none
+    cdef boxes8* kept_boxes             # kept detections by class, in lists of blocks; at most one block for each
+    cdef Py_ssize_t num_blocks
+    cdef int32_t[::1] newest_of_class   # the last block of each class, -1 for none
     cdef float[:, ::1] xyxy
     cdef float[::1] confidence
     cdef int32_t[::1] class_id
@@ -263,7 +281,7 @@ cdef class Workspace:
     def __init__(
         self, Py_ssize_t num_heads, float score_threshold, float iou_threshold,
         bint diou, bint class_agnostic, bint multi_label, bint clip,
-        const float[:, ::1] anchors not None, float[:, ::1] boxes not None, uint64_t[::1] candidates not None,
+        const float[:, ::1] anchors not None, float[:, ::1] boxes not None, uint64_t[:, ::1] candidates not None,
         const unsigned char[::1] class_mask not None,
         int32_t[::1] newest_of_class not None,
         float[:, ::1] xyxy not None, float[::1] confidence not None, int32_t[::1] class_id not None,
@@ -278,6 +296,7 @@ cdef class Workspace:
         self.anchors = anchors
         self.boxes = boxes
         self.candidates = candidates
+        self.first_room = min(candidates.shape[1], max(LEAST_ROOM, ROOM_PER_DETECTION * confidence.shape[0]))
         self.class_mask = class_mask
         self.num_classes = class_mask.shape[0]
         self.newest_of_class = newest_of_class
@@ -287,7 +306,7 @@ cdef class Workspace:
         self.max_detections = confidence.shape[0]
         if self.kept_boxes != NULL:
             raise TypeError("a Workspace is made once")
-        self.kept_boxes = <boxes4*>PyMem_Calloc(self.max_detections, sizeof(boxes4))
+        self.kept_boxes = <boxes8*>PyMem_Calloc(self.max_detections, sizeof(boxes8))
         if self.kept_boxes == NULL:
             raise MemoryError
         self.empty = empty
@@ -371,8 +390,7 @@ cdef class Workspace:
                 acquired += 1
             if self._match():
                 with nogil:
-                    _scan_heads(self)
-                    kept = _select(self)
+                    kept = _detect(self)
                     if self.clip:
                         _clip(self, kept)
         except (TypeError, ValueError, BufferError):  # no array at all
@@ -441,12 +459,35 @@ cdef inline bint _is_readable(const Head* head, const Py_buffer* view, Py_ssize_
     return (kind == b"b" or kind == b"B") and head.tables_position == position and head.tables_format == kind
 
 
+cdef Py_ssize_t _detect(Workspace work) noexcept nogil:
+    """Collect candidates and select among them; returns how many detections were kept.
+
+    NMS takes the best candidates first and ends at max_detections, so the best few thousand nearly always suffice; while
+    they are collected the score that still counts rises, and with it all gates. Where they did not suffice, a second
+    turn collects what was left out.
+    """
+    cdef Py_ssize_t kept = 0, group
+    work.num_blocks = 0
+    for group in range(work.newest_of_class.shape[0]):
+        work.newest_of_class[group] = -1
+    work.ceiling = INFINITY
+    work.room = work.first_room
+    while True:
+        work.floor = work.score_threshold
+        work.num_candidates = 0
+        _scan_heads(work)
+        kept = _select(work, kept)
+        if kept == work.max_detections or work.floor == work.score_threshold:
+            return kept
+        work.ceiling = work.floor
+        work.room = work.candidates.shape[1]
+
+
 cdef void _scan_heads(Workspace work) noexcept nogil:
-    """Collect the candidates of all heads in spec order."""
+    """Collect the candidates of all heads."""
     cdef Py_ssize_t index
     cdef const Head* head
     cdef const Py_buffer* view
-    work.num_candidates = 0
     for index in range(work.num_heads):
         head = &work.heads[index]
         view = &work.views[work.positions[index]]
@@ -461,25 +502,31 @@ cdef void _scan_heads(Workspace work) noexcept nogil:
 
 
 cdef void _scan(Workspace work, const Head* head, const head_t* terms, head_t gate) noexcept nogil:
-    """Append every candidate of one head: boxes in canonical order (cell row-major, then anchor).
+    """Append every candidate of one head.
 
     Nearly every box ends at the test of its raw objectness. NaN is never >= anything.
     """
     cdef Py_ssize_t step = head.num_terms
     cdef Py_ssize_t box = 0, ahead
     cdef const head_t* objectness = terms + OBJECTNESS
+    cdef Batch batch
+    if head_t is float:
+        memset(&batch, 0, sizeof(batch))
     # Eight loads that do not wait for each other, and one branch, where an in-order core would otherwise stall on each.
     while box + SCAN_BLOCK <= head.num_boxes:
         if _any_reaches(objectness, step, gate):
             for ahead in range(SCAN_BLOCK):
                 if objectness[ahead * step] >= gate:
-                    _add_box(work, head, box + ahead, terms + (box + ahead) * step)
+                    _found_box(work, head, &batch, box + ahead, terms)
         objectness += SCAN_BLOCK * step
         box += SCAN_BLOCK
     while box < head.num_boxes:
         if terms[box * step + OBJECTNESS] >= gate:
-            _add_box(work, head, box, terms + box * step)
+            _found_box(work, head, &batch, box, terms)
         box += 1
+    if head_t is float:
+        _add_boxes(work, head, &batch, terms)
+        _append_pending(work, head, &batch)
 
 
 cdef inline bint _any_reaches(const head_t* objectness, Py_ssize_t step, head_t gate) noexcept nogil:
@@ -492,60 +539,121 @@ cdef inline bint _any_reaches(const head_t* objectness, Py_ssize_t step, head_t 
         return any8_uint8(objectness, step, gate)
 
 
-cdef void _add_box(Workspace work, const Head* head, Py_ssize_t box, const head_t* terms) noexcept nogil:
-    """Append the candidates of one box whose objectness passed, and decode it if there are any."""
-    cdef float objectness = _unit_of(head, terms[OBJECTNESS])
-    cdef Py_ssize_t before = work.num_candidates
+cdef inline void _found_box(
+    Workspace work, const Head* head, Batch* batch, Py_ssize_t box, const head_t* terms
+) noexcept nogil:
+    """A box whose objectness reached the gate."""
+    cdef const head_t* own = terms + box * head.num_terms
+    cdef int objectness
+    if head_t is float:
+        batch.boxes[batch.num_boxes] = box
+        batch.raw[batch.num_boxes] = own[OBJECTNESS]
+        batch.num_boxes += 1
+        if batch.num_boxes == BATCH:
+            _add_boxes(work, head, batch, terms)
+    else:
+        objectness = <int>own[OBJECTNESS] - head.lowest
+        if _add_box(work, head, batch, box, own, head.units[objectness], <head_t>head.class_gates[objectness]):
+            _place_box(
+                work, head, box,
+                head.units[<int>own[0] - head.lowest], head.units[<int>own[1] - head.lowest],
+                head.sizes[<int>own[2] - head.lowest], head.sizes[<int>own[3] - head.lowest])
+
+
+cdef void _add_boxes(Workspace work, const Head* head, Batch* batch, const float* terms) noexcept nogil:
+    """Append the candidates of all boxes of the batch, decode those that have any, and empty it."""
+    cdef Py_ssize_t place, box
+    cdef Py_ssize_t passed = 0
+    if batch.num_boxes == 0:
+        return
+    _units(batch.raw, head.new_coords, batch.objectness)
+    _class_gates(batch.objectness, work.floor, head.new_coords, batch.class_gates)
+    for place in range(batch.num_boxes):
+        box = batch.boxes[place]
+        if _add_box(
+            work, head, batch, box, terms + box * head.num_terms, batch.objectness[place], batch.class_gates[place]
+        ):
+            batch.boxes[passed] = box
+            passed += 1
+    _decode_boxes(work, head, batch.boxes, passed, terms)
+    batch.num_boxes = 0
+
+
+cdef void _units(const float* raw, bint new_coords, float* units) noexcept nogil:
+    """_unit of BATCH values at once, in vectors."""
+    cdef Py_ssize_t index
+    if new_coords:
+        for index in range(BATCH):
+            units[index] = _unit(raw[index], True)
+    else:
+        for index in range(BATCH):
+            units[index] = _unit(raw[index], False)
+
+
+cdef void _class_gates(const float* objectness, float score, bint new_coords, float* gates) noexcept nogil:
+    """The gates of classes for BATCH objectness scores; what objectness alone already rules out gets anything."""
+    cdef Py_ssize_t index
+    if score < FLT_MIN:  # every class passes; dividing could be 0 / 0
+        for index in range(BATCH):
+            gates[index] = -INFINITY
+    elif new_coords:
+        for index in range(BATCH):
+            gates[index] = _quick_gate(score / objectness[index], True)
+    else:
+        for index in range(BATCH):
+            gates[index] = _quick_gate(score / objectness[index], False)
+
+
+cdef inline bint _add_box(
+    Workspace work, const Head* head, Batch* batch, Py_ssize_t box, const head_t* terms, float objectness, head_t gate
+) noexcept nogil:
+    """Append the candidates of one box whose objectness passed; True if there may be any."""
     cdef Py_ssize_t canonical = head.first_box + box
-    cdef head_t gate
-    # No class scores above 1, so objectness alone can already fail; this also keeps the class gate finite.
-    if objectness < head.score_threshold or not (
+    cdef const head_t* logits = terms + CLASSES
+    cdef head_t highest
+    # No class scores above 1, so objectness alone can already fail.
+    if objectness < work.floor or not (
         _is_number(terms[0]) and _is_number(terms[1]) and _is_number(terms[2]) and _is_number(terms[3])
     ):
-        return
-    gate = _class_gate(head, terms[OBJECTNESS], objectness)
-    if work.multi_label:
-        _push_classes(work, head, canonical, objectness, terms + CLASSES, gate)
+        return False
+    highest = _highest(logits, work.num_classes)
+    if highest < gate:
+        return False
+    # The best class alone is searched for by its own value; ties keep the lower class.
+    _add_classes(work, head, batch, canonical, objectness, logits, gate if work.multi_label else highest)
+    return True
+
+
+cdef inline head_t _highest(const head_t* logits, Py_ssize_t count) noexcept nogil:
+    """The highest raw value; NaN never is."""
+    if head_t is float:
+        return highest_float(logits, count)
+    elif head_t is schar:
+        return highest_int8(logits, count)
     else:
-        _push_best_class(work, head, canonical, objectness, terms + CLASSES, gate)
-    if work.num_candidates > before:
-        _decode(work, head, box, terms)
+        return highest_uint8(logits, count)
 
 
-cdef inline void _push_classes(
-    Workspace work, const Head* head, Py_ssize_t box, float objectness, const head_t* logits, head_t gate
+cdef inline void _add_classes(
+    Workspace work, const Head* head, Batch* batch, Py_ssize_t box, float objectness, const head_t* logits, head_t gate
 ) noexcept nogil:
-    """Append a candidate for every class that passes."""
+    """Append a candidate for every class that reaches the gate, or for the first of them."""
     cdef Py_ssize_t block = 0, class_id
     cdef hits found
-    cdef float units[CLASS_BLOCK]
     while block + CLASS_BLOCK <= work.num_classes:
         found = _classes_reaching(logits + block, gate)
-        if head_t is float and hits_are_many(found):
-            _units(logits + block, head.new_coords, units)
-            while found:
-                class_id = hits_first(found)
-                _push(work, box, block + class_id, objectness * units[class_id])
-                found &= found - 1
         while found:
             class_id = block + hits_first(found)
-            _push(work, box, class_id, objectness * _unit_of(head, logits[class_id]))
+            _add_class(work, head, batch, box, class_id, objectness, logits[class_id])
+            if not work.multi_label:
+                return
             found &= found - 1
         block += CLASS_BLOCK
     for class_id in range(block, work.num_classes):
         if logits[class_id] >= gate:
-            _push(work, box, class_id, objectness * _unit_of(head, logits[class_id]))
-
-
-cdef void _units(const head_t* logits, bint new_coords, float* units) noexcept nogil:
-    """_unit of CLASS_BLOCK values at once, in vectors."""
-    cdef Py_ssize_t index
-    if new_coords:
-        for index in range(CLASS_BLOCK):
-            units[index] = _unit(logits[index], True)
-    else:
-        for index in range(CLASS_BLOCK):
-            units[index] = _unit(logits[index], False)
+            _add_class(work, head, batch, box, class_id, objectness, logits[class_id])
+            if not work.multi_label:
+                return
 
 
 cdef inline hits _classes_reaching(const head_t* logits, head_t gate) noexcept nogil:
@@ -557,88 +665,201 @@ cdef inline hits _classes_reaching(const head_t* logits, head_t gate) noexcept n
         return hits_uint8(logits, gate)
 
 
-cdef inline void _push_best_class(
-    Workspace work, const Head* head, Py_ssize_t box, float objectness, const head_t* logits, head_t gate
+cdef inline void _add_class(
+    Workspace work, const Head* head, Batch* batch, Py_ssize_t box, Py_ssize_t class_id, float objectness, head_t logit
 ) noexcept nogil:
-    """Append a candidate for the class of the highest raw value; ties keep the lower class, NaN never wins."""
-    cdef Py_ssize_t block = 0, class_id, best = -1
-    cdef hits found
-    # A class that does not reach the gate cannot be the best of those that do, and few do.
-    while block + CLASS_BLOCK <= work.num_classes:
-        found = _classes_reaching(logits + block, gate)
-        while found:
-            class_id = block + hits_first(found)
-            if best < 0 or logits[class_id] > logits[best]:
-                best = class_id
-            found &= found - 1
-        block += CLASS_BLOCK
-    for class_id in range(block, work.num_classes):
-        if logits[class_id] >= gate and (best < 0 or logits[class_id] > logits[best]):
-            best = class_id
-    if best >= 0:
-        _push(work, box, best, objectness * _unit_of(head, logits[best]))
+    cdef uint32_t index
+    if not work.class_mask[class_id]:
+        return
+    index = <uint32_t>(box * work.num_classes + class_id)
+    if head_t is float:
+        batch.index[batch.num_pending] = index
+        batch.box_scores[batch.num_pending] = objectness
+        batch.logits[batch.num_pending] = logit
+        batch.num_pending += 1
+        if batch.num_pending == BATCH:
+            _append_pending(work, head, batch)
+    else:
+        _append(work, index, objectness * head.units[<int>logit - head.lowest])
 
 
-cdef inline void _push(Workspace work, Py_ssize_t box, Py_ssize_t class_id, float score) noexcept nogil:
+cdef void _append_pending(Workspace work, const Head* head, Batch* batch) noexcept nogil:
+    cdef Py_ssize_t place
+    _units(batch.logits, head.new_coords, batch.class_scores)
+    for place in range(batch.num_pending):
+        _append(work, batch.index[place], batch.box_scores[place] * batch.class_scores[place])
+    batch.num_pending = 0
+
+
+cdef inline void _append(Workspace work, uint32_t index, float score) noexcept nogil:
     """Append a candidate if its score really passes. Gates only spared us the hopeless ones."""
-    cdef uint32_t score_bits, index
-    if score >= work.score_threshold and work.class_mask[class_id]:
+    cdef uint32_t score_bits
+    if score >= work.floor and score < work.ceiling:
         # Scores are never negative, so their bits sort like the scores; the inverted index makes ties keep the lower.
         memcpy(&score_bits, &score, sizeof(score))
-        index = <uint32_t>(box * work.num_classes + class_id)
-        work.candidates[work.num_candidates] = (<uint64_t>score_bits << 32) | <uint32_t>~index
+        work.candidates[0, work.num_candidates] = (<uint64_t>score_bits << 32) | <uint32_t>~index
         work.num_candidates += 1
+        if work.num_candidates == work.room < work.candidates.shape[1]:
+            _make_room(work)
 
 
-cdef inline void _decode(Workspace work, const Head* head, Py_ssize_t box, const head_t* terms) noexcept nogil:
-    """Store one box as xyxy in image pixels; `box` counts from the head's first one."""
-    cdef Py_ssize_t cell = box // head.num_anchors
-    cdef Py_ssize_t anchor = head.first_anchor + box % head.num_anchors
+cdef void _make_room(Workspace work) noexcept nogil:
+    """Leave out the lower scores, here and from now on; where too many are alike, take twice the room."""
+    cdef uint64_t* candidates = &work.candidates[0, 0]
+    cdef Buckets buckets
+    cdef Py_ssize_t cut, staying, index
+    cdef uint32_t floor_bits
+    _count(work, &buckets)
+    cut = buckets.count - 1
+    staying = buckets.sizes[cut]
+    while cut > 0 and staying < work.room // 2:
+        cut -= 1
+        staying += buckets.sizes[cut]
+    if staying > work.room // 4 * 3:
+        work.room = min(2 * work.room, work.candidates.shape[1])
+        return
+    floor_bits = buckets.lowest + (<uint32_t>cut << buckets.shift)
+    memcpy(&work.floor, &floor_bits, sizeof(floor_bits))
+    staying = 0
+    for index in range(work.num_candidates):
+        candidates[staying] = candidates[index]
+        staying += (candidates[index] >> 32) >= floor_bits
+    work.num_candidates = staying
+
+
+cdef void _decode_boxes(
+    Workspace work, const Head* head, const Py_ssize_t* boxes, Py_ssize_t count, const float* terms
+) noexcept nogil:
+    """Decode at most BATCH boxes of a float head, four at a time."""
+    cdef float powers[BATCH]
+    cdef float parts[BATCH]
+    cdef const float* own
+    cdef Py_ssize_t first, place, number
+    memset(powers, 0, sizeof(powers))
+    for first in range(0, count, 4):
+        number = min(4, count - first)
+        for place in range(number):
+            own = terms + boxes[first + place] * head.num_terms
+            if head.new_coords:
+                parts[4 * place], parts[4 * place + 1] = _unit(own[0], True), _unit(own[1], True)
+                parts[4 * place + 2], parts[4 * place + 3] = _size(own[2], True), _size(own[3], True)
+            else:
+                powers[4 * place], powers[4 * place + 1] = -own[0], -own[1]
+                powers[4 * place + 2], powers[4 * place + 3] = _limited_size_term(own[2]), _limited_size_term(own[3])
+        if not head.new_coords:
+            for place in range(BATCH):
+                parts[place] = _exp(powers[place])
+            for place in range(number):
+                parts[4 * place] = <float>1.0 / (<float>1.0 + parts[4 * place])
+                parts[4 * place + 1] = <float>1.0 / (<float>1.0 + parts[4 * place + 1])
+        for place in range(number):
+            _place_box(
+                work, head, boxes[first + place],
+                parts[4 * place], parts[4 * place + 1], parts[4 * place + 2], parts[4 * place + 3])
+
+
+cdef inline void _place_box(
+    Workspace work, const Head* head, Py_ssize_t box, float unit_x, float unit_y, float width, float height
+) noexcept nogil:
+    """Store one box as xyxy in image pixels; `box` counts from the head's first one, width and height are in anchors."""
+    cdef uint32_t cell = <uint32_t>box // <uint32_t>head.num_anchors
+    cdef Py_ssize_t anchor = head.first_anchor + <uint32_t>box % <uint32_t>head.num_anchors
     cdef float* corners = &work.boxes[head.first_box + box, 0]
-    cdef float column = <float>(cell % head.columns)
-    cdef float row = <float>(cell // head.columns)
+    cdef float column = <float><int>(cell % <uint32_t>head.columns)
+    cdef float row = <float><int>(cell // <uint32_t>head.columns)
     cdef float shift = (head.scale_x_y - <float>1.0) * <float>0.5
-    cdef float x = (_unit_of(head, terms[0]) * head.scale_x_y - shift + column) * head.stride
-    cdef float y = (_unit_of(head, terms[1]) * head.scale_x_y - shift + row) * head.stride
-    cdef float half_width = _size_of(head, terms[2]) * work.anchors[anchor, 0] * <float>0.5
-    cdef float half_height = _size_of(head, terms[3]) * work.anchors[anchor, 1] * <float>0.5
+    cdef float x = (unit_x * head.scale_x_y - shift + column) * head.stride
+    cdef float y = (unit_y * head.scale_x_y - shift + row) * head.stride
+    cdef float half_width = width * work.anchors[anchor, 0] * <float>0.5
+    cdef float half_height = height * work.anchors[anchor, 1] * <float>0.5
     corners[0] = (x - half_width) * work.transform.scale_x + work.transform.offset_x
     corners[1] = (y - half_height) * work.transform.scale_y + work.transform.offset_y
     corners[2] = (x + half_width) * work.transform.scale_x + work.transform.offset_x
     corners[3] = (y + half_height) * work.transform.scale_y + work.transform.offset_y
 
 
-cdef Py_ssize_t _select(Workspace work) noexcept nogil:
-    """Greedy NMS, best candidate first, until max_detections are kept; returns how many were.
+cdef Py_ssize_t _select(Workspace work, Py_ssize_t kept) noexcept nogil:
+    """Greedy NMS, best candidate first, until max_detections are kept; returns how many are, of which `kept` already.
 
-    A heap instead of a full sort: with thousands of candidates only those ahead of the last kept one are ever sorted.
+    Buckets and heaps instead of a full sort: only candidates ahead of the last kept one are ever put into order.
     """
-    cdef Py_ssize_t remaining = work.num_candidates
-    cdef Py_ssize_t kept = 0
-    cdef Py_ssize_t position, box, class_id, group
-    cdef uint64_t best
-    cdef uint32_t index
-    work.num_fours = 0
-    for group in range(work.newest_of_class.shape[0]):
-        work.newest_of_class[group] = -1
-    for position in range(remaining // 2 - 1, -1, -1):
-        _sift_down(&work.candidates[0], position, remaining)
+    cdef Buckets buckets
+    cdef Py_ssize_t size, position
+    cdef Py_ssize_t first = 0
+    cdef uint64_t* heap
+    if work.num_candidates == 0:
+        return kept
+    _sort_into_buckets(work, &buckets)
     # Invariant: rows 0..kept-1 are final, and every candidate left scores no better than any of them.
-    while remaining > 0 and kept < work.max_detections:
-        best = work.candidates[0]
-        remaining -= 1
-        work.candidates[0] = work.candidates[remaining]
-        _sift_down(&work.candidates[0], 0, remaining)
-        index = ~<uint32_t>best
-        box = index // work.num_classes
-        class_id = index % work.num_classes
-        group = 0 if work.class_agnostic else class_id
-        if _is_suppressed(work, &work.boxes[box, 0], group):
-            continue
-        _keep(work, kept, box, class_id, <uint32_t>(best >> 32))
-        _remember(work, &work.boxes[box, 0], group)
-        kept += 1
+    while first < work.num_candidates:
+        heap = &work.candidates[1, 0] + first
+        size = <Py_ssize_t>buckets.sizes[_bucket_of(&buckets, heap[0])] - first
+        first += size
+        for position in range(size // 2 - 1, -1, -1):
+            _sift_down(heap, position, size)
+        while size > 0:
+            if _try_candidate(work, heap[0], kept):
+                kept += 1
+                if kept == work.max_detections:
+                    return kept
+            size -= 1
+            heap[0] = heap[size]
+            _sift_down(heap, 0, size)
     return kept
+
+
+cdef void _count(Workspace work, Buckets* buckets) noexcept nogil:
+    """Count the candidates of each bucket. Few candidates get few buckets: these too have to be gone through."""
+    cdef const uint64_t* candidates = &work.candidates[0, 0]
+    cdef float one = 1.0
+    cdef uint32_t span
+    cdef Py_ssize_t limit = min(4 * work.num_candidates, BUCKETS)
+    cdef Py_ssize_t index
+    memcpy(&buckets.lowest, &work.floor, sizeof(float))
+    memcpy(&span, &one, sizeof(float))
+    span -= buckets.lowest
+    buckets.shift = 0
+    while <Py_ssize_t>(span >> buckets.shift) >= limit:
+        buckets.shift += 1
+    buckets.count = (span >> buckets.shift) + 1
+    memset(buckets.sizes, 0, buckets.count * sizeof(uint32_t))
+    for index in range(work.num_candidates):
+        buckets.sizes[_bucket_of(buckets, candidates[index])] += 1
+
+
+cdef inline uint32_t _bucket_of(const Buckets* buckets, uint64_t candidate) noexcept nogil:
+    return (<uint32_t>(candidate >> 32) - buckets.lowest) >> buckets.shift
+
+
+cdef void _sort_into_buckets(Workspace work, Buckets* buckets) noexcept nogil:
+    """Copy the candidates bucket by bucket, best first, to the second row."""
+    cdef const uint64_t* candidates = &work.candidates[0, 0]
+    cdef uint64_t* target = &work.candidates[1, 0]
+    cdef Py_ssize_t bucket, index
+    cdef uint32_t place, size
+    _count(work, buckets)
+    place = 0
+    for bucket in range(buckets.count - 1, -1, -1):
+        size = buckets.sizes[bucket]
+        buckets.sizes[bucket] = place
+        place += size
+    for index in range(work.num_candidates):
+        bucket = _bucket_of(buckets, candidates[index])
+        target[buckets.sizes[bucket]] = candidates[index]
+        buckets.sizes[bucket] += 1
+
+
+cdef inline bint _try_candidate(Workspace work, uint64_t candidate, Py_ssize_t row) noexcept nogil:
+    """Keep a candidate as detection number `row`, unless a better one suppresses it."""
+    cdef uint32_t index = ~<uint32_t>candidate
+    cdef uint32_t box = index // <uint32_t>work.num_classes
+    cdef uint32_t class_id = index - box * <uint32_t>work.num_classes
+    cdef Py_ssize_t group = 0 if work.class_agnostic else class_id
+    if _is_suppressed(work, &work.boxes[box, 0], group):
+        return False
+    _keep(work, row, box, class_id, <uint32_t>(candidate >> 32))
+    _remember(work, &work.boxes[box, 0], group)
+    return True
 
 
 cdef inline void _keep(
@@ -667,42 +888,42 @@ cdef inline float _limit(float value, float highest) noexcept nogil:
 cdef inline void _remember(Workspace work, const float* box, Py_ssize_t group) noexcept nogil:
     """Add a kept box to the list of its class."""
     cdef int32_t newest = work.newest_of_class[group]
-    cdef boxes4* four
+    cdef boxes8* block
     cdef int32_t place
     if newest < 0 or work.kept_boxes[newest].used == KEPT_BLOCK:
-        four = &work.kept_boxes[work.num_fours]
-        four.used = 0
-        four.older = newest
+        block = &work.kept_boxes[work.num_blocks]
+        block.used = 0
+        block.older = newest
         for place in range(KEPT_BLOCK):
-            four.x1[place] = four.y1[place] = INFINITY
-            four.x2[place] = four.y2[place] = -INFINITY
-            four.area[place] = 0
-        work.newest_of_class[group] = <int32_t>work.num_fours
-        work.num_fours += 1
+            block.x1[place] = block.y1[place] = INFINITY
+            block.x2[place] = block.y2[place] = -INFINITY
+            block.area[place] = 0
+        work.newest_of_class[group] = <int32_t>work.num_blocks
+        work.num_blocks += 1
     else:
-        four = &work.kept_boxes[newest]
-    place = four.used
-    four.x1[place] = box[0]
-    four.y1[place] = box[1]
-    four.x2[place] = box[2]
-    four.y2[place] = box[3]
-    four.area[place] = _area(box)
-    four.used += 1
+        block = &work.kept_boxes[newest]
+    place = block.used
+    block.x1[place] = box[0]
+    block.y1[place] = box[1]
+    block.x2[place] = box[2]
+    block.y2[place] = box[3]
+    block.area[place] = _area(box)
+    block.used += 1
 
 
 cdef inline bint _is_suppressed(Workspace work, const float* box, Py_ssize_t group) noexcept nogil:
     """True when a kept box of the class overlaps more than the threshold allows."""
     cdef float area = _area(box)
     cdef int32_t index = work.newest_of_class[group]
-    cdef const boxes4* four
+    cdef const boxes8* block
     cdef int found
     while index >= 0:
-        four = &work.kept_boxes[index]
-        found = overlapping(four, box[0], box[1], box[2], box[3], area, work.iou_threshold)
+        block = &work.kept_boxes[index]
+        found = overlapping(block, box[0], box[1], box[2], box[3], area, work.iou_threshold)
         # The distance term only lowers the value, so it is needed only where plain IoU already passed.
-        if found and (not work.diou or _any_stays_above(four, found, box, area, work.iou_threshold)):
+        if found and (not work.diou or _any_stays_above(block, found, box, area, work.iou_threshold)):
             return True
-        index = four.older
+        index = block.older
     return False
 
 
@@ -711,7 +932,7 @@ cdef inline float _area(const float* box) noexcept nogil:
 
 
 cdef bint _any_stays_above(
-    const boxes4* four, int found, const float* box, float area, float threshold
+    const boxes8* block, int found, const float* box, float area, float threshold
 ) noexcept nogil:
     """True when IoU - (d2 / c2) ** 0.6 is above the threshold for one of the boxes that `found` names."""
     cdef float a[4]
@@ -719,9 +940,9 @@ cdef bint _any_stays_above(
     cdef Py_ssize_t place
     for place in range(KEPT_BLOCK):
         if found >> place & 1:
-            a[0], a[1], a[2], a[3] = four.x1[place], four.y1[place], four.x2[place], four.y2[place]
+            a[0], a[1], a[2], a[3] = block.x1[place], block.y1[place], block.x2[place], block.y2[place]
             intersection = (min(a[2], box[2]) - max(a[0], box[0])) * (min(a[3], box[3]) - max(a[1], box[1]))
-            if intersection / (four.area[place] + (area - intersection)) - _distance_term(a, box) > threshold:
+            if intersection / (block.area[place] + (area - intersection)) - _distance_term(a, box) > threshold:
                 return True
     return False
 

@@ -2,6 +2,7 @@
 #ifndef FASTYOLO_SEARCH_H
 #define FASTYOLO_SEARCH_H
 
+#include <math.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -9,12 +10,17 @@
    for, and `hits & (hits - 1)` takes it away. */
 typedef uint64_t hits;
 
-/* Eight or more, from where on it is cheaper to compute something for all 16. */
-static inline int hits_are_many(hits found)
-{
-    for (int taken = 0; taken < 7; taken++) found &= found - 1;
-    return found != 0;
-}
+/* The highest of `highest` and `count` values; what is no number is none. */
+#define FASTYOLO_HIGHER(name, type)                                                    \
+    static inline type name(const type *values, ptrdiff_t count, type highest)         \
+    {                                                                                  \
+        for (ptrdiff_t index = 0; index < count; index++)                              \
+            if (values[index] > highest) highest = values[index];                      \
+        return highest;                                                                \
+    }
+FASTYOLO_HIGHER(higher_float, float)
+FASTYOLO_HIGHER(higher_int8, signed char)
+FASTYOLO_HIGHER(higher_uint8, unsigned char)
 
 #if defined(__SSE2__) && !defined(FASTYOLO_PLAIN_LANES)
 #include <emmintrin.h>
@@ -60,6 +66,60 @@ static inline int any8_float(const float *values, ptrdiff_t step, float gate)
     __m128 first = _mm_cmpge_ps(gather4(values, step), gates);
     __m128 second = _mm_cmpge_ps(gather4(values + 4 * step, step), gates);
     return _mm_movemask_ps(_mm_or_ps(first, second)) != 0;
+}
+
+/* maxps takes the second where either is NaN. */
+static inline float highest_float(const float *values, ptrdiff_t count)
+{
+    __m128 a = _mm_set1_ps(-INFINITY), b = a, c = a, d = a;
+    ptrdiff_t index = 0;
+#pragma GCC unroll 1
+    for (; index + 16 <= count; index += 16) {
+        a = _mm_max_ps(_mm_loadu_ps(values + index), a);
+        b = _mm_max_ps(_mm_loadu_ps(values + index + 4), b);
+        c = _mm_max_ps(_mm_loadu_ps(values + index + 8), c);
+        d = _mm_max_ps(_mm_loadu_ps(values + index + 12), d);
+    }
+    a = _mm_max_ps(_mm_max_ps(a, b), _mm_max_ps(c, d));
+    a = _mm_max_ps(a, _mm_movehl_ps(a, a));
+    a = _mm_max_ss(a, _mm_shuffle_ps(a, a, 1));
+    return higher_float(values + index, count - index, _mm_cvtss_f32(a));
+}
+
+/* Of 16 unsigned bytes; SSE2 has no signed maximum. */
+static inline int highest_of16(__m128i values)
+{
+    values = _mm_max_epu8(values, _mm_srli_si128(values, 8));
+    values = _mm_max_epu8(values, _mm_srli_si128(values, 4));
+    values = _mm_max_epu8(values, _mm_srli_si128(values, 2));
+    values = _mm_max_epu8(values, _mm_srli_si128(values, 1));
+    return _mm_cvtsi128_si32(values) & 255;
+}
+
+static inline signed char highest_int8(const signed char *values, ptrdiff_t count)
+{
+    __m128i highest = _mm_setzero_si128(), flip = _mm_set1_epi8(-128);
+    ptrdiff_t index = 0;
+#pragma GCC unroll 1
+    for (; index + 32 <= count; index += 32) {
+        __m128i first = _mm_xor_si128(_mm_loadu_si128((const __m128i *)(values + index)), flip);
+        __m128i second = _mm_xor_si128(_mm_loadu_si128((const __m128i *)(values + index + 16)), flip);
+        highest = _mm_max_epu8(highest, _mm_max_epu8(first, second));
+    }
+#pragma GCC unroll 1
+    for (; index + 16 <= count; index += 16)
+        highest = _mm_max_epu8(highest, _mm_xor_si128(_mm_loadu_si128((const __m128i *)(values + index)), flip));
+    return higher_int8(values + index, count - index, (signed char)(highest_of16(highest) - 128));
+}
+
+static inline unsigned char highest_uint8(const unsigned char *values, ptrdiff_t count)
+{
+    __m128i highest = _mm_setzero_si128();
+    ptrdiff_t index = 0;
+#pragma GCC unroll 1
+    for (; index + 16 <= count; index += 16)
+        highest = _mm_max_epu8(highest, _mm_loadu_si128((const __m128i *)(values + index)));
+    return higher_uint8(values + index, count - index, (unsigned char)highest_of16(highest));
 }
 
 #elif defined(__aarch64__) && !defined(FASTYOLO_PLAIN_LANES)
@@ -110,7 +170,57 @@ static inline int any8_float(const float *values, ptrdiff_t step, float gate)
     return !(__builtin_fmaxf(__builtin_fmaxf(first, second), __builtin_fmaxf(third, fourth)) < gate);
 }
 
+/* fmax hands a NaN on, and the values are then compared one by one. */
+static inline float highest_float(const float *values, ptrdiff_t count)
+{
+    float32x4_t a = vdupq_n_f32(-INFINITY), b = a, c = a, d = a;
+    ptrdiff_t index = 0;
+#pragma GCC unroll 1
+    for (; index + 16 <= count; index += 16) {
+        a = vmaxq_f32(a, vld1q_f32(values + index));
+        b = vmaxq_f32(b, vld1q_f32(values + index + 4));
+        c = vmaxq_f32(c, vld1q_f32(values + index + 8));
+        d = vmaxq_f32(d, vld1q_f32(values + index + 12));
+    }
+    float highest = vmaxvq_f32(vmaxq_f32(vmaxq_f32(a, b), vmaxq_f32(c, d)));
+    if (highest != highest) return higher_float(values, count, -INFINITY);
+    return higher_float(values + index, count - index, highest);
+}
+
+static inline signed char highest_int8(const signed char *values, ptrdiff_t count)
+{
+    int8x16_t highest = vdupq_n_s8(-128);
+    ptrdiff_t index = 0;
+#pragma GCC unroll 1
+    for (; index + 16 <= count; index += 16) highest = vmaxq_s8(highest, vld1q_s8(values + index));
+    return higher_int8(values + index, count - index, vmaxvq_s8(highest));
+}
+
+static inline unsigned char highest_uint8(const unsigned char *values, ptrdiff_t count)
+{
+    uint8x16_t highest = vdupq_n_u8(0);
+    ptrdiff_t index = 0;
+#pragma GCC unroll 1
+    for (; index + 16 <= count; index += 16) highest = vmaxq_u8(highest, vld1q_u8(values + index));
+    return higher_uint8(values + index, count - index, vmaxvq_u8(highest));
+}
+
 #else
+
+static inline float highest_float(const float *values, ptrdiff_t count)
+{
+    return higher_float(values, count, -INFINITY);
+}
+
+static inline signed char highest_int8(const signed char *values, ptrdiff_t count)
+{
+    return higher_int8(values, count, -128);
+}
+
+static inline unsigned char highest_uint8(const unsigned char *values, ptrdiff_t count)
+{
+    return higher_uint8(values, count, 0);
+}
 
 static inline int hits_first(hits found) { return __builtin_ctzll(found); }
 

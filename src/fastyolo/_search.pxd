@@ -6,10 +6,12 @@ from libc.stdint cimport uint64_t
 cdef extern from "_search.h" nogil:
     ctypedef uint64_t hits
     int hits_first(hits found)
-    int hits_are_many(hits found)
     hits hits_int8(const signed char* values, signed char gate)
     hits hits_uint8(const unsigned char* values, unsigned char gate)
     hits hits_float(const float* values, float gate)
     int any8_float(const float* values, Py_ssize_t step, float gate)
     int any8_int8(const signed char* values, Py_ssize_t step, signed char gate)
     int any8_uint8(const unsigned char* values, Py_ssize_t step, unsigned char gate)
+    float highest_float(const float* values, Py_ssize_t count)
+    signed char highest_int8(const signed char* values, Py_ssize_t count)
+    unsigned char highest_uint8(const unsigned char* values, Py_ssize_t count)

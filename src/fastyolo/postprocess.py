@@ -126,7 +126,7 @@ class Decoder:
             clip,
             np.array([anchor for head in spec.heads for anchor in head.anchors], np.float32),
             np.empty((num_boxes, 4), np.float32),
-            np.empty(num_candidates, np.uint64),
+            np.empty((2, num_candidates), np.uint64),
             _class_mask(classes, spec.num_classes),
             np.empty(spec.num_classes, np.int32),
             np.empty((num_kept, 4), np.float32),
