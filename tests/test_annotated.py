@@ -63,8 +63,22 @@ def test_no_line_of_a_loop_needs_python(kernels: dict[str, list[Line]], kernel: 
 @pytest.mark.parametrize(
     ("kernel", "functions"),
     [
-        ("_postprocess", {"_scan", "_add_box", "_push_classes", "_decode", "_select", "_is_suppressed"}),
-        ("_preprocess", {"_resize_packed", "_blend_column", "_gather_chroma", "_blend_colors", "_store_row", "_pad"}),
+        (
+            "_postprocess",
+            {"_scan", "_add_box", "_add_classes", "_decode_boxes", "_make_room", "_select", "_is_suppressed"},
+        ),
+        (
+            "_preprocess",
+            {
+                "_resize_packed",
+                "_blend_column",
+                "_gather_chroma",
+                "_blend_colors",
+                "_blend_pixels",
+                "_store_row",
+                "_pad",
+            },
+        ),
     ],
 )
 def test_all_the_work_is_among_the_lines_looked_at(

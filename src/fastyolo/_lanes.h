@@ -1,16 +1,15 @@
 /* Eight pixel values side by side: SSE2 on x86-64, NEON on aarch64, plain C elsewhere. Every variant gives the same bits.
 
-   A value is a pixel with 7 fractional bits, 0..32640; a weight has 15, 0..32767. The product is rounded down. */
+   Of packed pixels a value has 7 fractional bits, 0..32640. Of planes it has 5, and may lie outside 0..8160 until it is
+   limited. A weight has 15, 0..32767; luma's has 14 and chroma's 13, signed. Products are rounded down. */
 #ifndef FASTYOLO_LANES_H
 #define FASTYOLO_LANES_H
 
 #include <stdint.h>
 #include <string.h>
 
-/* Rows that nothing else points into: so many arrays of one type in a loop would else keep it from being vectorised. */
+/* Rows that nothing else points into, so that a loop over several is vectorised. */
 typedef unsigned char *__restrict__ own_bytes;
-typedef int16_t *__restrict__ own_int16;
-typedef uint16_t *__restrict__ own_uint16;
 
 #if defined(__SSE2__) && !defined(FASTYOLO_PLAIN_LANES)
 #include <emmintrin.h>
@@ -45,6 +44,84 @@ static inline lanes lanes_reverse3(lanes values) { return _mm_shufflelo_epi16(va
 
 static inline void lanes_store4(int16_t *target, lanes values) { _mm_storel_epi64((__m128i *)target, values); }
 
+static inline lanes lanes_load(const int16_t *source) { return _mm_loadu_si128((const __m128i *)source); }
+
+static inline void lanes_store(int16_t *target, lanes values) { _mm_storeu_si128((__m128i *)target, values); }
+
+/* 16 values -> those at even and those at odd places. */
+static inline void lanes_load_pairs(const uint16_t *source, lanes *even, lanes *odd)
+{
+    __m128i first = _mm_loadu_si128((const __m128i *)source);
+    __m128i second = _mm_loadu_si128((const __m128i *)(source + 8));
+    *odd = _mm_packs_epi32(_mm_srai_epi32(first, 16), _mm_srai_epi32(second, 16));
+    first = _mm_srai_epi32(_mm_slli_epi32(first, 16), 16);
+    second = _mm_srai_epi32(_mm_slli_epi32(second, 16), 16);
+    *even = _mm_packs_epi32(first, second);
+}
+
+/* The mask's lanes are all ones or all zeros. */
+static inline lanes lanes_choose(lanes mask, lanes chosen, lanes other)
+{
+    return _mm_or_si128(_mm_and_si128(mask, chosen), _mm_andnot_si128(mask, other));
+}
+
+static inline lanes lanes_low_bytes(lanes pairs) { return _mm_and_si128(pairs, _mm_set1_epi16(255)); }
+
+static inline lanes lanes_high_bytes(lanes pairs) { return _mm_srli_epi16(pairs, 8); }
+
+/* Bytes -> values of a plane. */
+static inline lanes lanes_from_bytes(lanes values) { return _mm_slli_epi16(values, 5); }
+
+/* The difference, or 0 where it were negative. */
+static inline lanes lanes_above(lanes values, lanes zero) { return _mm_subs_epu16(values, zero); }
+
+/* Bytes -> values of a plane. */
+static inline lanes lanes_weigh_luma(lanes values, lanes weight)
+{
+    return _mm_mulhi_epi16(_mm_slli_epi16(values, 7), weight);
+}
+
+/* The difference of bytes from 128 -> values of a plane. */
+static inline lanes lanes_weigh_chroma(lanes values, lanes weight)
+{
+    return _mm_mulhi_epi16(_mm_xor_si128(_mm_slli_epi16(values, 8), _mm_set1_epi16(-32768)), weight);
+}
+
+static inline lanes lanes_limit(lanes values, lanes highest)
+{
+    return _mm_min_epi16(_mm_max_epi16(values, _mm_setzero_si128()), highest);
+}
+
+/* a + (b - a) * weight, for values of planes. */
+static inline lanes lanes_blend(lanes a, lanes b, lanes weights)
+{
+    __m128i difference = _mm_sub_epi16(b, a);
+    return _mm_add_epi16(a, _mm_mulhi_epi16(_mm_add_epi16(difference, difference), weights));
+}
+
+static inline lanes lanes_raise2(lanes values) { return _mm_slli_epi16(values, 2); }
+
+static inline void store_four(unsigned char *target, __m128i quads)
+{
+    for (int pixel = 0; pixel < 4; pixel++) {
+        int bytes = _mm_cvtsi128_si32(quads);
+        memcpy(target + 3 * pixel, &bytes, pixel < 3 ? 4 : 3);
+        quads = _mm_srli_si128(quads, 4);
+    }
+}
+
+/* Eight limited values of each plane, rounded half up -> 24 bytes R G B, each with `flip` flipped. */
+static inline void lanes_store_pixels(unsigned char *target, lanes red, lanes green, lanes blue, unsigned char flip)
+{
+    __m128i half = _mm_set1_epi16(16), flips = _mm_set1_epi8((char)flip);
+    red = _mm_srli_epi16(_mm_add_epi16(red, half), 5);
+    green = _mm_srli_epi16(_mm_add_epi16(green, half), 5);
+    blue = _mm_xor_si128(_mm_srli_epi16(_mm_add_epi16(blue, half), 5), flips);
+    red = _mm_xor_si128(_mm_or_si128(red, _mm_slli_epi16(green, 8)), flips);
+    store_four(target, _mm_unpacklo_epi16(red, blue));
+    store_four(target + 12, _mm_unpackhi_epi16(red, blue));
+}
+
 #elif defined(__aarch64__) && !defined(FASTYOLO_PLAIN_LANES)
 #include <arm_neon.h>
 
@@ -74,6 +151,60 @@ static inline lanes lanes_reverse3(lanes values)
 }
 
 static inline void lanes_store4(int16_t *target, lanes values) { vst1_s16(target, vget_low_s16(values)); }
+
+static inline lanes lanes_load(const int16_t *source) { return vld1q_s16(source); }
+
+static inline void lanes_store(int16_t *target, lanes values) { vst1q_s16(target, values); }
+
+static inline void lanes_load_pairs(const uint16_t *source, lanes *even, lanes *odd)
+{
+    uint16x8x2_t pairs = vld2q_u16(source);
+    *even = vreinterpretq_s16_u16(pairs.val[0]);
+    *odd = vreinterpretq_s16_u16(pairs.val[1]);
+}
+
+static inline lanes lanes_choose(lanes mask, lanes chosen, lanes other)
+{
+    return vbslq_s16(vreinterpretq_u16_s16(mask), chosen, other);
+}
+
+static inline lanes lanes_low_bytes(lanes pairs) { return vandq_s16(pairs, vdupq_n_s16(255)); }
+
+static inline lanes lanes_high_bytes(lanes pairs)
+{
+    return vreinterpretq_s16_u16(vshrq_n_u16(vreinterpretq_u16_s16(pairs), 8));
+}
+
+static inline lanes lanes_from_bytes(lanes values) { return vshlq_n_s16(values, 5); }
+
+static inline lanes lanes_above(lanes values, lanes zero)
+{
+    return vreinterpretq_s16_u16(vqsubq_u16(vreinterpretq_u16_s16(values), vreinterpretq_u16_s16(zero)));
+}
+
+/* Products are doubled here before their upper half is taken: half of what x86 multiplies will do. */
+static inline lanes lanes_weigh_luma(lanes values, lanes weight) { return vqdmulhq_s16(vshlq_n_s16(values, 6), weight); }
+
+static inline lanes lanes_weigh_chroma(lanes values, lanes weight)
+{
+    return vqdmulhq_s16(vsubq_s16(vshlq_n_s16(values, 7), vdupq_n_s16(128 * 128)), weight);
+}
+
+static inline lanes lanes_limit(lanes values, lanes highest) { return vminq_s16(vmaxq_s16(values, vdupq_n_s16(0)), highest); }
+
+static inline lanes lanes_blend(lanes a, lanes b, lanes weights) { return vaddq_s16(a, vqdmulhq_s16(vsubq_s16(b, a), weights)); }
+
+static inline lanes lanes_raise2(lanes values) { return vshlq_n_s16(values, 2); }
+
+static inline void lanes_store_pixels(unsigned char *target, lanes red, lanes green, lanes blue, unsigned char flip)
+{
+    uint8x8x3_t pixels;
+    uint8x8_t flips = vdup_n_u8(flip);
+    pixels.val[0] = veor_u8(vqrshrun_n_s16(red, 5), flips);
+    pixels.val[1] = veor_u8(vqrshrun_n_s16(green, 5), flips);
+    pixels.val[2] = veor_u8(vqrshrun_n_s16(blue, 5), flips);
+    vst3_u8(target, pixels);
+}
 
 #else
 
@@ -126,6 +257,53 @@ static inline lanes lanes_reverse3(lanes values)
 }
 
 static inline void lanes_store4(int16_t *target, lanes values) { memcpy(target, values.of, 4 * sizeof(int16_t)); }
+
+static inline lanes lanes_load(const int16_t *source)
+{
+    lanes loaded;
+    memcpy(loaded.of, source, sizeof(loaded.of));
+    return loaded;
+}
+
+static inline void lanes_store(int16_t *target, lanes values) { memcpy(target, values.of, sizeof(values.of)); }
+
+static inline void lanes_load_pairs(const uint16_t *source, lanes *even, lanes *odd)
+{
+    for (int lane = 0; lane < 8; lane++) {
+        even->of[lane] = (int16_t)source[2 * lane];
+        odd->of[lane] = (int16_t)source[2 * lane + 1];
+    }
+}
+
+/* A function of eight lanes from an expression for `value` of one; `other` and `third` are further arguments. */
+#define FASTYOLO_EACH(name, arguments, expression)                                    \
+    static inline lanes name arguments                                                \
+    {                                                                                 \
+        for (int lane = 0; lane < 8; lane++) values.of[lane] = (int16_t)(expression); \
+        return values;                                                                \
+    }
+FASTYOLO_EACH(lanes_choose, (lanes mask, lanes values, lanes other), mask.of[lane] ? values.of[lane] : other.of[lane])
+FASTYOLO_EACH(lanes_low_bytes, (lanes values), values.of[lane] & 255)
+FASTYOLO_EACH(lanes_high_bytes, (lanes values), (uint16_t)values.of[lane] >> 8)
+FASTYOLO_EACH(lanes_from_bytes, (lanes values), values.of[lane] * 32)
+FASTYOLO_EACH(lanes_above, (lanes values, lanes zero),
+              values.of[lane] > zero.of[lane] ? values.of[lane] - zero.of[lane] : 0)
+FASTYOLO_EACH(lanes_weigh_luma, (lanes values, lanes weight), values.of[lane] * 128 * weight.of[lane] >> 16)
+FASTYOLO_EACH(lanes_weigh_chroma, (lanes values, lanes weight), (values.of[lane] - 128) * 256 * weight.of[lane] >> 16)
+FASTYOLO_EACH(lanes_limit, (lanes values, lanes highest),
+              values.of[lane] < 0 ? 0 : values.of[lane] < highest.of[lane] ? values.of[lane] : highest.of[lane])
+FASTYOLO_EACH(lanes_blend, (lanes values, lanes other, lanes weights),
+              values.of[lane] + ((other.of[lane] - values.of[lane]) * 2 * weights.of[lane] >> 16))
+FASTYOLO_EACH(lanes_raise2, (lanes values), values.of[lane] * 4)
+
+static inline void lanes_store_pixels(unsigned char *target, lanes red, lanes green, lanes blue, unsigned char flip)
+{
+    for (int lane = 0; lane < 8; lane++) {
+        target[3 * lane] = (unsigned char)((red.of[lane] + 16) >> 5) ^ flip;
+        target[3 * lane + 1] = (unsigned char)((green.of[lane] + 16) >> 5) ^ flip;
+        target[3 * lane + 2] = (unsigned char)((blue.of[lane] + 16) >> 5) ^ flip;
+    }
+}
 
 #endif
 #endif

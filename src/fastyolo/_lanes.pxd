@@ -5,8 +5,6 @@ from libc.stdint cimport int16_t, uint16_t
 
 cdef extern from "_lanes.h" nogil:
     ctypedef unsigned char* own_bytes
-    ctypedef int16_t* own_int16
-    ctypedef uint16_t* own_uint16
     ctypedef struct lanes:
         pass
     lanes lanes_fill(int16_t weight)
@@ -18,3 +16,17 @@ cdef extern from "_lanes.h" nogil:
     lanes lanes_drop4(lanes values)
     lanes lanes_reverse3(lanes values)
     void lanes_store4(int16_t* target, lanes values)
+    lanes lanes_load(const int16_t* source)
+    void lanes_store(int16_t* target, lanes values)
+    void lanes_load_pairs(const uint16_t* source, lanes* even, lanes* odd)
+    lanes lanes_choose(lanes mask, lanes chosen, lanes other)
+    lanes lanes_low_bytes(lanes pairs)
+    lanes lanes_high_bytes(lanes pairs)
+    lanes lanes_from_bytes(lanes values)
+    lanes lanes_above(lanes values, lanes zero)
+    lanes lanes_weigh_luma(lanes values, lanes weight)
+    lanes lanes_weigh_chroma(lanes values, lanes weight)
+    lanes lanes_limit(lanes values, lanes highest)
+    lanes lanes_blend(lanes a, lanes b, lanes weights)
+    lanes lanes_raise2(lanes values)
+    void lanes_store_pixels(unsigned char* target, lanes red, lanes green, lanes blue, unsigned char flip)

@@ -10,18 +10,30 @@ from libc.string cimport memcpy
 
 from fastyolo._lanes cimport (
     lanes,
+    lanes_above,
     lanes_add,
+    lanes_blend,
+    lanes_choose,
     lanes_drop3,
     lanes_drop4,
     lanes_entry,
     lanes_fill,
+    lanes_from_bytes,
+    lanes_high_bytes,
+    lanes_limit,
+    lanes_load,
+    lanes_load_pairs,
+    lanes_low_bytes,
+    lanes_raise2,
     lanes_reverse3,
+    lanes_store,
     lanes_store4,
+    lanes_store_pixels,
     lanes_weigh,
+    lanes_weigh_chroma,
+    lanes_weigh_luma,
     lanes_weigh_pixels,
     own_bytes,
-    own_int16,
-    own_uint16,
 )
 
 ctypedef fused out_t:
@@ -48,9 +60,9 @@ cdef enum:
     WEIGHT_ONE = 32768
     # Half a step, and what rounding down twice takes off on average.
     ROUNDING = 66
-    # So that twice a difference of colours fits, and sums of their terms before they are limited.
-    PLANE_BITS = 5
-    PLANE_ONE = 32
+    # Chroma's share of R, then of G, then of B, each of the left and of the right neighbours.
+    SHARES = 6
+    # 255 with the 5 fractional bits of planes: so few that luma's and chroma's shares can be added before the limit.
     COLOR_LIMIT = 8160
 
 
@@ -104,7 +116,7 @@ cdef class Resizer:
     cdef bint shift_only
     cdef int padding
     cdef unsigned char* copies              # (2, row_bytes): source rows that do not lie packed in the image
-    # Leading columns that have a right neighbour (planes), or from where LANES bytes may be read (packed pixels).
+    # Leading columns for which as many bytes may be read from the left neighbour on as are read at once.
     cdef Py_ssize_t num_safe
     # Packed pixels only.
     cdef int16_t* row                       # (width * 3 + 1): a finished row, pixels in the tensor's order
@@ -112,15 +124,20 @@ cdef class Resizer:
     cdef int16_t* entries                   # (width, LANES): both weights of every column, for `lanes_weigh`
     cdef Py_ssize_t tail_offset             # byte offset of what `tails` copies
     cdef unsigned char* tails               # (2, 2 * LANES): the last two pixels of the two source rows
-    # Planes only: grey and Y'CbCr.
-    cdef Py_ssize_t num_planes
-    cdef int32_t* taps                      # (3, width): byte offset of luma, and of the chroma of both neighbours
+    # Planes only: grey and Y'CbCr. Rows are as long as `padded`, a multiple of LANES.
+    cdef Py_ssize_t num_planes, padded
+    cdef int32_t* taps                      # (padded,): left neighbour
+    cdef int16_t* weights                   # (padded,): `column_weights`
+    cdef uint16_t* luma_pairs               # (padded,): the left neighbour's byte, and above it the right one's
+    cdef int16_t* planes                    # (2, num_planes, padded): two source rows, resized horizontally
+    cdef int16_t* finished                  # (num_planes, padded): a finished row, where it is not stored at once
+    # Y'CbCr only.
+    cdef Py_ssize_t num_safe_chroma
+    cdef int32_t* chroma_taps               # (padded,): byte offset of the left neighbour's U V
+    cdef int16_t* chroma_is_next            # (padded,): -1 where the right neighbour has the U V behind, else 0
+    cdef uint16_t* chroma_pairs             # (padded, 2): U, and above it V, of the left neighbour, and the ones behind
+    cdef int16_t* shares                    # (SHARES, padded): what the chroma row gathered last adds to luma
     cdef unsigned char* split               # (2, source_width): one YUYV row as NV12 has it, luma and U V
-    cdef uint16_t* luma_pairs               # (width,): the left neighbour's byte, and above it the right one's
-    cdef uint16_t* chroma_pairs             # (2, width): U, and above it V, of the left and of the right neighbours
-    cdef int16_t* planes                    # (2, num_planes, width): two source rows, resized horizontally
-    cdef int16_t* finished                  # (num_planes, width): a finished row
-    cdef uint16_t* quads                    # (width, 2): the same as bytes R G B 0
 
     def __init__(
         self, Layout layout, bint swapped, Py_ssize_t source_height, Py_ssize_t source_width,
@@ -168,12 +185,15 @@ cdef class Resizer:
         free(self.entries)
         free(self.tails)
         free(self.taps)
-        free(self.split)
+        free(self.weights)
         free(self.luma_pairs)
-        free(self.chroma_pairs)
         free(self.planes)
         free(self.finished)
-        free(self.quads)
+        free(self.chroma_taps)
+        free(self.chroma_is_next)
+        free(self.chroma_pairs)
+        free(self.shares)
+        free(self.split)
 
     cdef int _plan_packed(self) except -1:
         cdef Py_ssize_t column, channel
@@ -199,23 +219,32 @@ cdef class Resizer:
         cdef Py_ssize_t column
         cdef int32_t pixel
         self.num_planes = 1 if self.layout == GREY else CHANNELS
-        self.taps = <int32_t*>_zeros(3 * self.width, sizeof(int32_t))
-        self.luma_pairs = <uint16_t*>_zeros(self.width, sizeof(uint16_t))
-        self.chroma_pairs = <uint16_t*>_zeros(2 * self.width, sizeof(uint16_t))
-        self.planes = <int16_t*>_zeros(2 * self.num_planes * self.width, sizeof(int16_t))
-        self.finished = <int16_t*>_zeros(self.num_planes * self.width, sizeof(int16_t))
-        self.quads = <uint16_t*>_zeros(2 * self.width, sizeof(uint16_t))
+        self.padded = (self.width + LANES - 1) // LANES * LANES
+        self.taps = <int32_t*>_zeros(self.padded, sizeof(int32_t))
+        self.weights = <int16_t*>_zeros(self.padded, sizeof(int16_t))
+        self.luma_pairs = <uint16_t*>_zeros(self.padded, sizeof(uint16_t))
+        self.planes = <int16_t*>_zeros(2 * self.num_planes * self.padded, sizeof(int16_t))
+        self.finished = <int16_t*>_zeros(self.num_planes * self.padded, sizeof(int16_t))
+        for column in range(self.width):
+            self.taps[column] = self.columns[column]
+            self.weights[column] = self.column_weights[column]
+            if self.columns[column] + 2 <= self.source_width:
+                self.num_safe = column + 1
+        if self.layout == GREY:
+            return 0
+        self.chroma_taps = <int32_t*>_zeros(self.padded, sizeof(int32_t))
+        self.chroma_is_next = <int16_t*>_zeros(self.padded, sizeof(int16_t))
+        self.chroma_pairs = <uint16_t*>_zeros(2 * self.padded, sizeof(uint16_t))
+        self.shares = <int16_t*>_zeros(SHARES * self.padded, sizeof(int16_t))
         if self.layout == YUYV:
             self.split = <unsigned char*>_zeros(2 * self.source_width, 1)
         for column in range(self.width):
             pixel = self.columns[column]
-            self.taps[column] = pixel
             # Two pixels share their U V.
-            self.taps[self.width + column] = pixel // 2 * 2
-            if pixel < self.source_width - 1:
-                self.num_safe = column + 1
-                pixel += 1
-            self.taps[2 * self.width + column] = pixel // 2 * 2
+            self.chroma_taps[column] = pixel // 2 * 2
+            self.chroma_is_next[column] = -1 if pixel % 2 else 0
+            if self.chroma_taps[column] + 4 <= self.source_width:
+                self.num_safe_chroma = column + 1
         return 0
 
     def to_float32(self, const unsigned char[:, :, :] image not None, float[:, :, ::1] out not None):
@@ -379,7 +408,7 @@ cdef inline void _copy_tails(Resizer plan, const unsigned char* above, const uns
 cdef void _resize_planes(Resizer plan, const unsigned char[:, :, :] image, out_t[:, :, ::1] out) noexcept nogil:
     cdef Py_ssize_t row, upper = 0, lower = 1
     cdef Py_ssize_t upper_source = -1, lower_source = -1, chroma_source = -1, wanted
-    # Invariant: planes[upper] and planes[lower] hold the source rows upper_source and lower_source, and chroma_pairs
+    # Invariant: planes[upper] and planes[lower] hold the source rows upper_source and lower_source, and shares those of
     # the chroma row chroma_source.
     for row in range(plan.height):
         wanted = plan.rows[row]
@@ -393,16 +422,15 @@ cdef void _resize_planes(Resizer plan, const unsigned char[:, :, :] image, out_t
         if lower_source != wanted:
             lower_source = wanted
             chroma_source = _resize_source_row(plan, image, lower_source, chroma_source, lower)
-        _blend_planes(plan, upper, lower, plan.row_weights[row])
-        _store_planes(plan, out, row)
+        _blend_planes(plan, upper, lower, plan.row_weights[row], out, row)
 
 
 cdef inline Py_ssize_t _resize_source_row(
     Resizer plan, const unsigned char[:, :, :] image, Py_ssize_t source, Py_ssize_t chroma_source, Py_ssize_t slot
 ) noexcept nogil:
-    """Fill one slot of `plan.planes`; returns which chroma row is gathered now, after `chroma_source` was."""
+    """Fill one slot of `plan.planes`. `plan.shares` are of the chroma row `chroma_source`; returns of which then."""
     cdef const unsigned char* luma = _source_row(plan, image, source, 0)
-    cdef int16_t* target = plan.planes + slot * plan.num_planes * plan.width
+    cdef int16_t* target = plan.planes + slot * plan.num_planes * plan.padded
     if plan.layout == YUYV:
         _split_yuyv(luma, plan.split, plan.split + plan.source_width, plan.source_width)
         luma = plan.split
@@ -411,11 +439,10 @@ cdef inline Py_ssize_t _resize_source_row(
         _blend_grey(plan, target)
         return -1
     if plan.layout == YUYV:
-        _gather_chroma(plan, plan.split + plan.source_width)
+        _share_chroma(plan, plan.split + plan.source_width)
     elif chroma_source != source // 2:
-        _gather_chroma(plan, _source_row(plan, image, plan.source_height + source // 2, 1))
-    _blend_colors(
-        plan, plan.chroma_pairs, plan.chroma_pairs + plan.width, target, target + plan.width, target + 2 * plan.width)
+        _share_chroma(plan, _source_row(plan, image, plan.source_height + source // 2, 1))
+    _blend_colors(plan, target)
     return source // 2
 
 
@@ -438,85 +465,150 @@ cdef inline void _gather_luma(Resizer plan, const unsigned char* source) noexcep
 
 
 cdef inline void _gather_chroma(Resizer plan, const unsigned char* chroma) noexcept nogil:
-    cdef const int32_t* offsets = plan.taps + plan.width
+    """The U V of the left neighbour and those behind, in one move."""
+    cdef const int32_t* offsets = plan.chroma_taps
     cdef uint16_t* pairs = plan.chroma_pairs
-    cdef Py_ssize_t index
-    for index in range(2 * plan.width):
-        memcpy(&pairs[index], chroma + offsets[index], sizeof(uint16_t))
+    cdef Py_ssize_t column
+    for column in range(plan.num_safe_chroma):
+        memcpy(&pairs[2 * column], chroma + offsets[column], 2 * sizeof(uint16_t))
+    for column in range(plan.num_safe_chroma, plan.width):
+        memcpy(&pairs[2 * column], chroma + offsets[column], sizeof(uint16_t))
+        pairs[2 * column + 1] = pairs[2 * column]
+
+
+# Stores of lanes may alias anything, so what loops read of `plan` is read before.
+
+cdef inline void _share_chroma(Resizer plan, const unsigned char* chroma) noexcept nogil:
+    """What a chroma row adds to the luma of the pixels above it, of left and right neighbours -> `plan.shares`."""
+    cdef Py_ssize_t padded = plan.padded
+    cdef const uint16_t* pairs = plan.chroma_pairs
+    cdef const int16_t* is_next = plan.chroma_is_next
+    cdef int16_t* shares = plan.shares
+    cdef lanes red_v = lanes_fill(plan.color.red_v)
+    cdef lanes green_u = lanes_fill(plan.color.green_u)
+    cdef lanes green_v = lanes_fill(plan.color.green_v)
+    cdef lanes blue_u = lanes_fill(plan.color.blue_u)
+    cdef lanes left, right
+    cdef Py_ssize_t _
+    _gather_chroma(plan, chroma)
+    for _ in range(padded // LANES):
+        lanes_load_pairs(pairs, &left, &right)
+        right = lanes_choose(lanes_load(is_next), right, left)
+        _store_shares(shares, 2 * padded, left, red_v, green_u, green_v, blue_u)
+        _store_shares(shares + padded, 2 * padded, right, red_v, green_u, green_v, blue_u)
+        pairs += 2 * LANES
+        is_next += LANES
+        shares += LANES
+
+
+cdef inline void _store_shares(
+    int16_t* shares, Py_ssize_t step, lanes chroma, lanes red_v, lanes green_u, lanes green_v, lanes blue_u
+) noexcept nogil:
+    cdef lanes u = lanes_low_bytes(chroma)
+    cdef lanes v = lanes_high_bytes(chroma)
+    lanes_store(shares, lanes_weigh_chroma(v, red_v))
+    lanes_store(shares + step, lanes_add(lanes_weigh_chroma(u, green_u), lanes_weigh_chroma(v, green_v)))
+    lanes_store(shares + 2 * step, lanes_weigh_chroma(u, blue_u))
 
 
 cdef inline void _blend_grey(Resizer plan, int16_t* target) noexcept nogil:
-    cdef const uint16_t* pairs = plan.luma_pairs
-    cdef const int16_t* weights = &plan.column_weights[0]
-    cdef Py_ssize_t column
-    cdef int16_t left, right
-    for column in range(plan.width):
-        left = <int16_t>((pairs[column] & 255) * PLANE_ONE)
-        right = <int16_t>((pairs[column] >> 8) * PLANE_ONE)
-        target[column] = <int16_t>(left + _times(<int16_t>((right - left) * 2), weights[column]))
+    cdef const int16_t* luma = <const int16_t*>plan.luma_pairs
+    cdef const int16_t* weights = plan.weights
+    cdef lanes pairs
+    cdef Py_ssize_t block
+    for block in range(plan.padded // LANES):
+        pairs = lanes_load(luma + block * LANES)
+        lanes_store(target + block * LANES, lanes_blend(
+            lanes_from_bytes(lanes_low_bytes(pairs)), lanes_from_bytes(lanes_high_bytes(pairs)),
+            lanes_load(weights + block * LANES)))
 
 
-cdef void _blend_colors(
-    Resizer plan, const uint16_t* chroma_left, const uint16_t* chroma_right,
-    own_int16 red, own_int16 green, own_int16 blue,
+cdef inline void _blend_colors(Resizer plan, int16_t* target) noexcept nogil:
+    """Luma of both neighbours and `plan.shares` -> one row of each of the planes R, G and B."""
+    cdef Py_ssize_t padded = plan.padded
+    cdef const int16_t* luma = <const int16_t*>plan.luma_pairs
+    cdef const int16_t* weights = plan.weights
+    cdef const int16_t* shares = plan.shares
+    cdef lanes zero = lanes_fill(<int16_t>plan.color.luma_zero)
+    cdef lanes weight = lanes_fill(plan.color.luma)
+    cdef lanes pairs, left, right, weight_right
+    cdef Py_ssize_t _
+    for _ in range(padded // LANES):
+        pairs = lanes_load(luma)
+        left = lanes_weigh_luma(lanes_above(lanes_low_bytes(pairs), zero), weight)
+        right = lanes_weigh_luma(lanes_above(lanes_high_bytes(pairs), zero), weight)
+        weight_right = lanes_load(weights)
+        lanes_store(target, _color(left, right, shares, padded, weight_right))
+        lanes_store(target + padded, _color(left, right, shares + 2 * padded, padded, weight_right))
+        lanes_store(target + 2 * padded, _color(left, right, shares + 4 * padded, padded, weight_right))
+        luma += LANES
+        weights += LANES
+        shares += LANES
+        target += LANES
+
+
+cdef inline lanes _color(
+    lanes left, lanes right, const int16_t* shares, Py_ssize_t padded, lanes weight_right
 ) noexcept nogil:
-    """Y'CbCr neighbours -> one row of each of the planes R, G and B."""
-    cdef const uint16_t* luma = plan.luma_pairs
-    cdef const int16_t* weights = &plan.column_weights[0]
-    cdef Color color = plan.color
-    cdef Py_ssize_t column
-    cdef int16_t y_left, y_right, u_left, u_right, v_left, v_right
-    for column in range(plan.width):
-        y_left = _luma(<int16_t>(luma[column] & 255), color)
-        y_right = _luma(<int16_t>(luma[column] >> 8), color)
-        # The signed difference from 128, times 256.
-        u_left = <int16_t>((chroma_left[column] << 8) ^ 0x8000)
-        u_right = <int16_t>((chroma_right[column] << 8) ^ 0x8000)
-        v_left = <int16_t>((chroma_left[column] & 0xFF00) ^ 0x8000)
-        v_right = <int16_t>((chroma_right[column] & 0xFF00) ^ 0x8000)
-        red[column] = _blend_pair(
-            <int16_t>(y_left + _times(v_left, color.red_v)),
-            <int16_t>(y_right + _times(v_right, color.red_v)), weights[column])
-        green[column] = _blend_pair(
-            <int16_t>(y_left + _times(u_left, color.green_u) + _times(v_left, color.green_v)),
-            <int16_t>(y_right + _times(u_right, color.green_u) + _times(v_right, color.green_v)), weights[column])
-        blue[column] = _blend_pair(
-            <int16_t>(y_left + _times(u_left, color.blue_u)),
-            <int16_t>(y_right + _times(u_right, color.blue_u)), weights[column])
+    """R, G or B: of each neighbour limited to what bytes hold, as a conversion by itself would, then blended."""
+    cdef lanes highest = lanes_fill(COLOR_LIMIT)
+    return lanes_blend(
+        lanes_limit(lanes_add(left, lanes_load(shares)), highest),
+        lanes_limit(lanes_add(right, lanes_load(shares + padded)), highest),
+        weight_right)
 
 
-cdef inline int16_t _luma(int16_t value, Color color) noexcept nogil:
-    """The part of a colour that luma gives."""
-    value = <int16_t>(value - color.luma_zero)
-    value = value if value > 0 else 0
-    return <int16_t>(_times(<int16_t>(value * 128), color.luma))
+cdef inline void _blend_planes(
+    Resizer plan, Py_ssize_t upper, Py_ssize_t lower, int16_t row_weight, out_t[:, :, ::1] out, Py_ssize_t row
+) noexcept nogil:
+    """Two rows of planes -> one of the tensor; grey fills all three channels."""
+    cdef const int16_t* above = plan.planes + upper * plan.num_planes * plan.padded
+    cdef const int16_t* below = plan.planes + lower * plan.num_planes * plan.padded
+    cdef int16_t* finished = plan.finished
+    cdef out_t* target = &out[plan.y + row, plan.x, 0]
+    cdef lanes weight = lanes_fill(row_weight)
+    cdef Py_ssize_t block
+    if out_t is not float:
+        if plan.shift_only:
+            _blend_pixels(plan, above, below, weight, <unsigned char*>target)
+            return
+    for block in range(plan.num_planes * plan.padded // LANES):
+        lanes_store(finished + block * LANES, lanes_raise2(lanes_blend(
+            lanes_load(above + block * LANES), lanes_load(below + block * LANES), weight)))
+    _store_planes(plan, target)
 
 
-cdef inline int16_t _blend_pair(int16_t left, int16_t right, int16_t weight) noexcept nogil:
-    """Limit two colours to what bytes hold, as a conversion by itself would, then blend them."""
-    left = left if left > 0 else 0
-    left = left if left < COLOR_LIMIT else COLOR_LIMIT
-    right = right if right > 0 else 0
-    right = right if right < COLOR_LIMIT else COLOR_LIMIT
-    return <int16_t>(left + _times(<int16_t>((right - left) * 2), weight))
+cdef inline void _blend_pixels(
+    Resizer plan, const int16_t* above, const int16_t* below, lanes weight, unsigned char* target
+) noexcept nogil:
+    """The same where the tensor's numbers are bytes, or bytes - 128."""
+    cdef unsigned char flip = 0x80 if plan.transfer.lowest < 0 else 0
+    cdef Py_ssize_t second = plan.padded if plan.num_planes > 1 else 0
+    cdef Py_ssize_t whole = plan.width // LANES
+    cdef Py_ssize_t rest = plan.width - whole * LANES
+    cdef unsigned char last[CHANNELS * LANES]
+    cdef Py_ssize_t _
+    for _ in range(whole):
+        _blend_block(above, below, second, weight, target, flip)
+        above += LANES
+        below += LANES
+        target += CHANNELS * LANES
+    if rest:
+        _blend_block(above, below, second, weight, last, flip)
+        memcpy(target, last, CHANNELS * rest)
 
 
-cdef inline void _blend_planes(Resizer plan, Py_ssize_t upper, Py_ssize_t lower, int16_t weight) noexcept nogil:
-    """Two rows of planes -> `plan.finished`."""
-    cdef Py_ssize_t size = plan.num_planes * plan.width
-    cdef const int16_t* above = plan.planes + upper * size
-    cdef const int16_t* below = plan.planes + lower * size
-    cdef int16_t* target = plan.finished
-    cdef Py_ssize_t index
-    cdef int16_t value
-    for index in range(size):
-        value = <int16_t>(above[index] + _times(<int16_t>((below[index] - above[index]) * 2), weight))
-        target[index] = <int16_t>(value << (VALUE_BITS - PLANE_BITS))
-
-
-cdef inline int16_t _times(int16_t value, int16_t weight) noexcept nogil:
-    """The upper half of a product, which vector units give in one instruction."""
-    return <int16_t>((<int32_t>value * <int32_t>weight) >> 16)
+cdef inline void _blend_block(
+    const int16_t* above, const int16_t* below, Py_ssize_t second, lanes weight, unsigned char* target,
+    unsigned char flip,
+) noexcept nogil:
+    """LANES pixels of planes that lie `second` apart."""
+    lanes_store_pixels(
+        target,
+        lanes_blend(lanes_load(above), lanes_load(below), weight),
+        lanes_blend(lanes_load(above + second), lanes_load(below + second), weight),
+        lanes_blend(lanes_load(above + 2 * second), lanes_load(below + 2 * second), weight),
+        flip)
 
 
 # Finished rows -> the tensor.
@@ -536,43 +628,18 @@ cdef inline void _store_row(Resizer plan, out_t[:, :, ::1] out, Py_ssize_t row) 
         target[index] = _store(transfer, values[index], target)
 
 
-cdef inline void _store_planes(Resizer plan, out_t[:, :, ::1] out, Py_ssize_t row) noexcept nogil:
-    """Interleave the planes; grey fills all three channels."""
-    cdef out_t* target = &out[plan.y + row, plan.x, 0]
-    cdef Py_ssize_t second = plan.width if plan.num_planes > 1 else 0
+cdef inline void _store_planes(Resizer plan, out_t* target) noexcept nogil:
+    """Interleave the finished planes."""
+    cdef Py_ssize_t second = plan.padded if plan.num_planes > 1 else 0
     cdef const int16_t* red = plan.finished
     cdef const int16_t* green = red + second
     cdef const int16_t* blue = green + second
-    cdef uint16_t* quads = plan.quads
     cdef Transfer transfer = plan.transfer
     cdef Py_ssize_t column
-    if out_t is not float:
-        if plan.shift_only:
-            _pack_quads(plan, red, green, blue, quads)
-            # Four bytes in one move; the fourth is overwritten by the next pixel.
-            for column in range(plan.width - 1):
-                memcpy(target + column * CHANNELS, &quads[2 * column], 2 * sizeof(uint16_t))
-            memcpy(target + (plan.width - 1) * CHANNELS, &quads[2 * plan.width - 2], CHANNELS)
-            return
     for column in range(plan.width):
         target[column * CHANNELS] = _store(transfer, red[column], target)
         target[column * CHANNELS + 1] = _store(transfer, green[column], target)
         target[column * CHANNELS + 2] = _store(transfer, blue[column], target)
-
-
-cdef void _pack_quads(
-    Resizer plan, const int16_t* red, const int16_t* green, const int16_t* blue, own_uint16 halves
-) noexcept nogil:
-    """Three rows of values -> bytes R G B 0 of the tensor, two at a time."""
-    # What turns an unsigned byte into the tensor's: -128 flips the highest bit.
-    cdef uint16_t flip = 0x8080 if plan.transfer.lowest < 0 else 0
-    cdef Py_ssize_t column
-    for column in range(plan.width):
-        halves[2 * column] = flip ^ (
-            <uint16_t>((red[column] + ROUNDING) >> VALUE_BITS)
-            | <uint16_t>(<uint16_t>((green[column] + ROUNDING) >> VALUE_BITS) << 8)
-        )
-        halves[2 * column + 1] = flip ^ <uint16_t>((blue[column] + ROUNDING) >> VALUE_BITS)
 
 
 cdef inline out_t _store(Transfer transfer, int16_t value, const out_t* kind) noexcept nogil:

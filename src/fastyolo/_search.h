@@ -60,12 +60,14 @@ static inline __m128 gather4(const float *values, ptrdiff_t step)
     return _mm_movelh_ps(first, second);
 }
 
-static inline int any8_float(const float *values, ptrdiff_t step, float gate)
+static inline int any16_float(const float *values, ptrdiff_t step, float gate)
 {
     __m128 gates = _mm_set1_ps(gate);
     __m128 first = _mm_cmpge_ps(gather4(values, step), gates);
     __m128 second = _mm_cmpge_ps(gather4(values + 4 * step, step), gates);
-    return _mm_movemask_ps(_mm_or_ps(first, second)) != 0;
+    __m128 third = _mm_cmpge_ps(gather4(values + 8 * step, step), gates);
+    __m128 fourth = _mm_cmpge_ps(gather4(values + 12 * step, step), gates);
+    return _mm_movemask_ps(_mm_or_ps(_mm_or_ps(first, second), _mm_or_ps(third, fourth))) != 0;
 }
 
 /* maxps takes the second where either is NaN. */
@@ -161,13 +163,18 @@ static inline hits hits_float(const float *values, float gate)
 
 /* fmaxf is one instruction here, and takes the number where the other is a quiet NaN. A signalling one comes out as
    NaN; the negated comparison then says yes, and the caller looks at each value. */
-static inline int any8_float(const float *values, ptrdiff_t step, float gate)
+static inline float highest_of8(const float *values, ptrdiff_t step)
 {
     float first = __builtin_fmaxf(values[0], values[step]);
     float second = __builtin_fmaxf(values[2 * step], values[3 * step]);
     float third = __builtin_fmaxf(values[4 * step], values[5 * step]);
     float fourth = __builtin_fmaxf(values[6 * step], values[7 * step]);
-    return !(__builtin_fmaxf(__builtin_fmaxf(first, second), __builtin_fmaxf(third, fourth)) < gate);
+    return __builtin_fmaxf(__builtin_fmaxf(first, second), __builtin_fmaxf(third, fourth));
+}
+
+static inline int any16_float(const float *values, ptrdiff_t step, float gate)
+{
+    return !(__builtin_fmaxf(highest_of8(values, step), highest_of8(values + 8 * step, step)) < gate);
 }
 
 /* fmax hands a NaN on, and the values are then compared one by one. */
@@ -236,27 +243,26 @@ FASTYOLO_HITS(hits_int8, signed char)
 FASTYOLO_HITS(hits_uint8, unsigned char)
 FASTYOLO_HITS(hits_float, float)
 
-static inline int any8_float(const float *values, ptrdiff_t step, float gate)
+static inline int any16_float(const float *values, ptrdiff_t step, float gate)
 {
     int any = 0;
-    for (int index = 0; index < 8; index++) any |= values[index * step] >= gate;
+    for (int index = 0; index < 16; index++) any |= values[index * step] >= gate;
     return any;
 }
 
 #endif
 
-/* Bytes need no vectors: the values are loaded before the first is compared, so that an in-order core waits once. */
-#define FASTYOLO_ANY8(name, type)                                                            \
-    static inline int name(const type *values, ptrdiff_t step, type gate)                    \
-    {                                                                                        \
-        type first = values[0], second = values[step];                                       \
-        type third = values[2 * step], fourth = values[3 * step];                            \
-        type fifth = values[4 * step], sixth = values[5 * step];                             \
-        type seventh = values[6 * step], eighth = values[7 * step];                          \
-        return (first >= gate) | (second >= gate) | (third >= gate) | (fourth >= gate)       \
-            | (fifth >= gate) | (sixth >= gate) | (seventh >= gate) | (eighth >= gate);      \
+/* Bytes need no vectors: the values are loaded before the first is compared, so that an in-order core waits once. What
+   reaches the gate makes a difference negative, and the sign bit of them all is set if one's is. */
+#define FASTYOLO_ANY16(name, type)                                              \
+    static inline int name(const type *values, ptrdiff_t step, type gate)       \
+    {                                                                           \
+        int below = gate - 1, differences = 0, loaded[16];                      \
+        for (int index = 0; index < 16; index++) loaded[index] = values[index * step]; \
+        for (int index = 0; index < 16; index++) differences |= below - loaded[index]; \
+        return differences < 0;                                                 \
     }
-FASTYOLO_ANY8(any8_int8, signed char)
-FASTYOLO_ANY8(any8_uint8, unsigned char)
+FASTYOLO_ANY16(any16_int8, signed char)
+FASTYOLO_ANY16(any16_uint8, unsigned char)
 
 #endif

@@ -13,6 +13,7 @@ FILES = (
     "test_decode_by_hand", "test_decode_oracle", "test_decode_api", "test_preprocess", "test_golden", "test_letterbox",
     "test_spec", "test_metadata", "test_detections", "test_detector", "test_images", "test_sources", "test_results",
     "test_render", "test_files", "test_darknet", "test_pixels", "test_draft", "test_borrowed",
+    "test_many_candidates",
 )  # fmt: skip
 # Of the command line, where every test starts processes of ten emulated seconds each, those marked `board`.
 MARKED_FILES = ("test_cli",)
