@@ -14,8 +14,8 @@ import pytest
 import fastyolo
 from reference import Candidates, suppress
 
-SPEC = fastyolo.ModelSpec.yolov4_tiny(names=[f"class {index}" for index in range(8)])
-NUM_CANDIDATES = 2535 * 8
+SPEC = fastyolo.ModelSpec.yolov4_tiny(names=[f"class {index}" for index in range(2)])
+NUM_CANDIDATES = 2535 * 2
 QUANTIZATION = ((0.05, 3), (0.04, -7))
 AT_ONCE = 4096
 """So many are collected for 300 detections and fewer."""
@@ -25,7 +25,7 @@ def heads(kind: str, dtype: str) -> list[np.ndarray]:
     random = np.random.default_rng(11)
     arrays = []
     for (rows, columns, _), (scale, zero_point) in zip(SPEC.head_shapes, QUANTIZATION, strict=True):
-        terms = random.normal(0, 1, (rows, columns, 3, 13)).astype(np.float32)
+        terms = random.normal(0, 1, (rows, columns, 3, 7)).astype(np.float32)
         if kind == "piled":  # boxes as large as the picture, none far from its middle
             terms[..., 2:4] = random.uniform(2.5, 3, terms[..., 2:4].shape)
         elif kind == "tied":
@@ -37,13 +37,13 @@ def heads(kind: str, dtype: str) -> list[np.ndarray]:
             points = random.random((rows, columns, 3)) < 0.02
             terms[points, 2:4] = -80
             terms[points, 4] = 6
-        elif kind == "half of one":  # few scores above, many of exactly 0.5, where a range of scores begins
+        elif kind == "half of one":  # few scores above, most of exactly 0.5, where a range of scores begins
             terms[..., 4] = 40
-            terms[..., 5:] = np.where(random.random(terms[..., 5:].shape) < 0.3, 0, -np.abs(terms[..., 5:]))
+            terms[..., 5:] = np.where(random.random(terms[..., 5:].shape) < 0.6, 0, -np.abs(terms[..., 5:]))
             terms[..., 0, 5] = np.where(random.random((rows, columns)) < 0.1, 1, -1)
         if dtype == "int8":
             terms = np.clip(np.rint(terms / scale) + zero_point, -128, 127).astype(np.int8)
-        arrays.append(terms.reshape(rows, columns, 39))
+        arrays.append(terms.reshape(rows, columns, 21))
     return arrays
 
 
@@ -58,7 +58,7 @@ def decode(kind: str, dtype: str, **options: Any) -> fastyolo.DecodeResult:
     )
 
 
-@pytest.mark.parametrize("max_detections", [1, 300, 2000, NUM_CANDIDATES])
+@pytest.mark.parametrize("max_detections", [1, 300, NUM_CANDIDATES])
 @pytest.mark.parametrize("class_agnostic", [False, True])
 @pytest.mark.parametrize("dtype", ["float32", "int8"])
 @pytest.mark.parametrize("kind", ["spread", "piled", "tied", "two levels", "points among piles", "half of one"])
@@ -76,10 +76,10 @@ def test_what_is_left_out_is_not_lost(kind: str, dtype: str, class_agnostic: boo
 @pytest.mark.parametrize("dtype", ["float32", "int8"])
 def test_candidates_come_in_the_order_of_scores_then_heads_cells_anchors_and_classes(dtype: str) -> None:
     tied = decode("tied", dtype, iou_threshold=1.0, max_detections=NUM_CANDIDATES)
-    assert np.ptp(tied.confidence[: 507 * 8]) == 0
+    assert np.ptp(tied.confidence[: 507 * 2]) == 0
     # int8 heads have a scale each; what ties are one head's.
-    for first, last in ((0, 507 * 8), (507 * 8, NUM_CANDIDATES)) if dtype == "int8" else ((0, NUM_CANDIDATES),):
-        np.testing.assert_array_equal(tied.class_id[first:last], np.tile(np.arange(8), (last - first) // 8))
+    for first, last in ((0, 507 * 2), (507 * 2, NUM_CANDIDATES)) if dtype == "int8" else ((0, NUM_CANDIDATES),):
+        np.testing.assert_array_equal(tied.class_id[first:last], np.tile(np.arange(2), (last - first) // 2))
 
 
 def test_the_cases_need_both_turns() -> None:
