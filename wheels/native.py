@@ -52,7 +52,7 @@ def main() -> int:
         print(f"{name:<34} {outcome.passed:>7} {outcome.left_out.total():>9} {seconds:>8.0f}")
     if not any(python.free_threaded for python in pythons()):
         print("free-threaded: not tested, this machine has no such Python")
-    suite.print_left_out(rows[0][1])
+    suite.print_left_out("each", rows[0][1])
     for name, outcome, _ in rows:
         for problem in outcome.problems:
             print(f"\n{name}: {problem}")

@@ -43,8 +43,11 @@ def prepare() -> None:
     output([*pytest, "-p", "selection", "--collect-only"], REPOSITORY, environment)
 
 
-def run(python: Path, folder: Path) -> Outcome:
-    """The selected tests, copied into `folder`; `python` has the wheel and the test tools installed."""
+def run(python: Path, folder: Path, *, slow_inference: bool = False) -> Outcome:
+    """The selected tests, copied into `folder`; `python` has the wheel and the test tools installed.
+
+    With `slow_inference` most tests that run the network several times are left out.
+    """
     shutil.copytree(REPOSITORY / "tests", folder / "tests", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(REPOSITORY / "pyproject.toml", folder)
     log, outcomes = folder / "tests.log", folder / "outcomes.json"
@@ -52,6 +55,7 @@ def run(python: Path, folder: Path) -> Outcome:
         "FASTYOLO_ORACLE_CASES": str(CASES),
         "FASTYOLO_OUTCOMES": str(outcomes),
         "PYTHONPATH": str(PLUGINS),
+        **({"FASTYOLO_SLOW_INFERENCE": "1"} if slow_inference else {}),
     }
     plugins = ["-p", "no:cacheprovider", "-p", "selection", "-p", "oracle_cases"]
     with open(log, "w") as file:
@@ -69,7 +73,8 @@ def run(python: Path, folder: Path) -> Outcome:
         result.problems.append(f"tests failed, see {log}:\n" + "\n".join(log.read_text().splitlines()[-40:]))
     if f"from {folder / 'venv'}" not in log.read_text():
         result.problems.append(f"the tests did not run on what is installed in {folder / 'venv'}")
-    every: dict[str, str | None] = json.loads(SELECTION.read_text())
+    reasons: dict[str, list[str | None]] = json.loads(SELECTION.read_text())
+    every = {nodeid: reason[slow_inference] for nodeid, reason in reasons.items()}
     # By file: names of tests differ between versions of NumPy, which calls one type bool or bool_.
     expected = Counter(nodeid.partition("::")[0] for nodeid, reason in every.items() if not reason)
     missing = expected - Counter(nodeid.partition("::")[0] for nodeid in ran)
@@ -79,8 +84,8 @@ def run(python: Path, folder: Path) -> Outcome:
     return result
 
 
-def print_left_out(outcome: Outcome) -> None:
-    print("\nleft out on each, and why:")
+def print_left_out(where: str, outcome: Outcome) -> None:
+    print(f"\nleft out on {where}, and why:")
     for reason, count in outcome.left_out.most_common():
         print(f"{count:>5}  {reason}")
 

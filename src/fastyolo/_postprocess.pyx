@@ -13,10 +13,11 @@ from cpython.buffer cimport (
 )
 from cpython.mem cimport PyMem_Calloc, PyMem_Free
 from libc.float cimport FLT_MIN
-from libc.math cimport INFINITY, fabs, logf, powf
+from libc.math cimport INFINITY, powf
 from libc.stdint cimport int32_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
+from fastyolo._formulas cimport exponential, gate_of, limited_size_term, quick_gate, size_in_anchors, unit
 from fastyolo._overlap cimport boxes8, overlapping
 from fastyolo._search cimport (
     any16_float,
@@ -64,89 +65,6 @@ cdef enum:
     # Candidates kept at first, for each detection wanted and at least: the best of them nearly always suffice.
     ROOM_PER_DETECTION = 8
     LEAST_ROOM = 4096
-    # exp() of a size term stops here (7.9e13 anchors), so that areas and distances stay finite in float32.
-    MAX_SIZE_TERM = 32
-
-
-cdef inline float _exp(float x) noexcept nogil:
-    """e**x within 2e-7 relative; 0 < result, inf above 88.4. The same bits on every machine, unlike libm's expf.
-
-    x = n ln 2 + r with |r| <= ln 2 / 2; 2**n is built from exponent bits, e**r is a Taylor polynomial.
-    """
-    cdef float magic = 12582912.0  # 1.5 * 2**23: adding it rounds to a whole number
-    cdef float n, r, p, power
-    cdef uint32_t bits
-    x = x if x < <float>89.0 else <float>89.0  # NaN too becomes 89, so that it never reaches a cast
-    x = x if x > <float>-87.0 else <float>-87.0
-    n = x * <float>1.44269504 + magic
-    n = n - magic
-    # ln 2 in two parts: the first has so few bits that n times it is exact.
-    r = x - n * <float>0.693359375
-    r = r + n * <float>2.12194440e-4
-    p = <float>(1.0 / 5040)
-    p = p * r + <float>(1.0 / 720)
-    p = p * r + <float>(1.0 / 120)
-    p = p * r + <float>(1.0 / 24)
-    p = p * r + <float>(1.0 / 6)
-    p = p * r + <float>0.5
-    p = p * r + <float>1.0
-    p = p * r + <float>1.0
-    bits = <uint32_t>(<int32_t>n + 127) << 23
-    memcpy(&power, &bits, sizeof(power))
-    return p * power
-
-
-cdef inline float _unit(float x, bint new_coords) noexcept nogil:
-    """What Darknet calls the activated term, in 0..1: sigmoid(x), or x itself where the network ends in sigmoids."""
-    if new_coords:
-        x = x if x > <float>0.0 else <float>0.0
-        return x if x < <float>1.0 else <float>1.0
-    return <float>1.0 / (<float>1.0 + _exp(-x))
-
-
-cdef inline float _size(float x, bint new_coords) noexcept nogil:
-    """Width or height in anchors."""
-    cdef float doubled
-    if new_coords:
-        doubled = <float>2.0 * _unit(x, True)
-        return doubled * doubled
-    return _exp(_limited_size_term(x))
-
-
-cdef inline float _limited_size_term(float x) noexcept nogil:
-    return x if x < <float>MAX_SIZE_TERM else <float>MAX_SIZE_TERM
-
-
-cdef float _gate(double score, bint new_coords) noexcept nogil:
-    """The raw value below which no term can reach `score`: _unit(x) >= score implies x >= _gate(score).
-
-    Some room below makes it safe against the last bits of _exp: a gate may let through, never drop.
-    """
-    cdef double raw
-    if score < FLT_MIN:
-        return -INFINITY
-    score = score * 0.999999
-    if new_coords:
-        return <float>score
-    raw = logf(<float>(score / (1.0 - score)))
-    return <float>(raw - 1e-5 * (1.0 + fabs(raw)))
-
-
-@cython.cdivision(True)  # x / 0 is infinite here, in every build
-cdef inline float _quick_gate(float score, bint new_coords) noexcept nogil:
-    """A gate for `score` that lies up to 0.06 lower than need be, without a logarithm.
-
-    Read as an integer, a float is a piecewise linear log2 that is nowhere above the true one.
-    """
-    cdef float odds
-    cdef int32_t bits
-    # Lowers the logit by 1e-5 / (1 - score) and so outweighs the rounding of 1 - score, 6e-8 / (1 - score), everywhere.
-    score = score * <float>0.99999
-    if new_coords:
-        return score
-    odds = score / (<float>1.0 - score)
-    memcpy(&bits, &odds, sizeof(bits))
-    return (<float>bits * <float>(1.0 / (1 << 23)) - <float>127.0001) * <float>0.6931472
 
 
 class Busy(Exception):
@@ -179,8 +97,8 @@ cdef void _load_tables(Head* head, float scale, int zero_point, int lowest) noex
     head.lowest = lowest
     for index in range(BYTES):
         real = scale * <float>(index + lowest - zero_point)
-        head.units[index] = _unit(real, head.new_coords)
-        head.sizes[index] = _size(real, head.new_coords)
+        head.units[index] = unit(real, head.new_coords)
+        head.sizes[index] = size_in_anchors(real, head.new_coords)
     _set_byte_gates(head)
 
 
@@ -339,7 +257,7 @@ cdef class Workspace:
         head.scale_x_y = scale_x_y
         head.new_coords = new_coords
         head.score_threshold = self.score_threshold
-        head.float_gate = _gate(self.score_threshold, new_coords)
+        head.float_gate = gate_of(self.score_threshold, new_coords)
         head.tables_position = -1
 
     def set_quantization(self, Py_ssize_t index, Py_ssize_t position, float scale, int zero_point, bint signed):
@@ -581,14 +499,14 @@ cdef void _add_boxes(Workspace work, const Head* head, Batch* batch, const float
 
 
 cdef void _units(const float* raw, bint new_coords, float* units) noexcept nogil:
-    """_unit of BATCH values at once, in vectors."""
+    """unit of BATCH values at once, in vectors."""
     cdef Py_ssize_t index
     if new_coords:
         for index in range(BATCH):
-            units[index] = _unit(raw[index], True)
+            units[index] = unit(raw[index], True)
     else:
         for index in range(BATCH):
-            units[index] = _unit(raw[index], False)
+            units[index] = unit(raw[index], False)
 
 
 @cython.cdivision(True)  # x / 0 is infinite here, in every build
@@ -600,10 +518,10 @@ cdef void _class_gates(const float* objectness, float score, bint new_coords, fl
             gates[index] = -INFINITY
     elif new_coords:
         for index in range(BATCH):
-            gates[index] = _quick_gate(score / objectness[index], True)
+            gates[index] = quick_gate(score / objectness[index], True)
     else:
         for index in range(BATCH):
-            gates[index] = _quick_gate(score / objectness[index], False)
+            gates[index] = quick_gate(score / objectness[index], False)
 
 
 cdef inline bint _add_box(
@@ -743,14 +661,15 @@ cdef void _decode_boxes(
         for place in range(number):
             own = terms + boxes[first + place] * head.num_terms
             if head.new_coords:
-                parts[4 * place], parts[4 * place + 1] = _unit(own[0], True), _unit(own[1], True)
-                parts[4 * place + 2], parts[4 * place + 3] = _size(own[2], True), _size(own[3], True)
+                parts[4 * place], parts[4 * place + 1] = unit(own[0], True), unit(own[1], True)
+                parts[4 * place + 2] = size_in_anchors(own[2], True)
+                parts[4 * place + 3] = size_in_anchors(own[3], True)
             else:
                 powers[4 * place], powers[4 * place + 1] = -own[0], -own[1]
-                powers[4 * place + 2], powers[4 * place + 3] = _limited_size_term(own[2]), _limited_size_term(own[3])
+                powers[4 * place + 2], powers[4 * place + 3] = limited_size_term(own[2]), limited_size_term(own[3])
         if not head.new_coords:
             for place in range(BATCH):
-                parts[place] = _exp(powers[place])
+                parts[place] = exponential(powers[place])
             for place in range(number):
                 parts[4 * place] = <float>1.0 / (<float>1.0 + parts[4 * place])
                 parts[4 * place + 1] = <float>1.0 / (<float>1.0 + parts[4 * place + 1])

@@ -50,7 +50,7 @@ def run_board(board: Board, core: int, wheel: Path, prepared: Future[Detections]
     install(python, [str(wheel), *suite.TEST_TOOLS], folder / "pip.log")
     problems = _wrong_dependencies(board, python)
     expected = prepared.result()
-    row.suite = suite.run(python, folder)
+    row.suite = suite.run(python, folder, slow_inference=board.slow_inference)
     row.suite.problems += problems
     if board.runtime != "ai-edge-litert":
         # Runtimes round int8 networks differently. So what pip chose is compared and its differences are counted; that
@@ -106,8 +106,8 @@ def report(rows: list[Row]) -> None:
     print(f"{'cp310':<34} not executed: no Python 3.10 for aarch64 was to be had. What wheels/check.py verified of")
     print(f"{'':<34} it: machine and suffix of its libraries, the glibc they need, that Python 3.10 exports")
     print(f"{'':<34} all they use, contents. The same sources run as cp310 on x86-64 (make test-native).")
-    suite.print_left_out(rows[0].suite)
     for row in rows:
+        suite.print_left_out(row.board.cpu, row.suite)
         for difference in row.differences:
             print(f"\n{row.board.cpu}, {row.board.runtime}, counted but no failure: {difference}")
         for problem in row.suite.problems:

@@ -21,6 +21,13 @@ SLOW = {
     "test_very_deep_folders": "thousands of folders, each a system call that QEMU translates: over a minute",
     "test_threads_share_a_detector": "52 inferences, of 2 to 5 emulated seconds each: two minutes",
 }
+# With tflite-runtime on an emulated Cortex-A53 an inference takes up to twelve seconds, and these need 29 of them. The
+# other board runs them; this one keeps 14, with which `Detector` is tried on every kind of tensor it looks at.
+INFERENCES = (
+    "test_the_detector_finds_the_same_in_every_format", "test_every_kind_of_source_gives_the_same",
+    "test_options_reach_the_decoder", "test_grey_and_colour_files_detect_as_their_arrays", "TestTheDetector",
+)  # fmt: skip
+SLOW_INFERENCE = "several inferences, of up to 12 emulated seconds each with tflite-runtime; the other board runs them"
 REASONS = {
     "test_cli.py": "command line beyond the tests marked `board`: each process takes ten emulated seconds",
     "test_runtime.py": "compiles a delegate for the machine it runs on, edits models with ai-edge-litert's schema",
@@ -37,13 +44,15 @@ REASONS = {
 OTHER = "about the project's own tools on the machine that builds it (wheel, README, counts, benchmarks, charts)"
 
 
-def reason_left_out(nodeid: str, marked: bool) -> str | None:
-    """None for a test that runs on the boards."""
+def reason_left_out(nodeid: str, marked: bool, slow_inference: bool) -> str | None:
+    """None for a test that runs on the boards; or on the one with `slow_inference`."""
     path, _, test = nodeid.partition("::")
     file = path.rpartition("/")[2]
     for name, reason in SLOW.items():
         if name in test:
             return reason
+    if slow_inference and any(name in test for name in INFERENCES):
+        return SLOW_INFERENCE
     if file.removesuffix(".py") in FILES or (file.removesuffix(".py") in MARKED_FILES and marked):
         return None
     return next((reason for start, reason in REASONS.items() if file.startswith(start)), OTHER)
@@ -59,13 +68,17 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     reasons = {
-        item.nodeid: reason_left_out(item.nodeid, item.get_closest_marker("board") is not None) for item in items
+        item.nodeid: [
+            reason_left_out(item.nodeid, item.get_closest_marker("board") is not None, slow) for slow in (False, True)
+        ]
+        for item in items
     }
     if "FASTYOLO_SELECTION" in os.environ:
         Path(os.environ["FASTYOLO_SELECTION"]).write_text(json.dumps(reasons))
     if _only_boards():
-        config.hook.pytest_deselected(items=[item for item in items if reasons[item.nodeid]])
-        items[:] = [item for item in items if reasons[item.nodeid] is None]
+        slow_inference = "FASTYOLO_SLOW_INFERENCE" in os.environ
+        config.hook.pytest_deselected(items=[item for item in items if reasons[item.nodeid][slow_inference]])
+        items[:] = [item for item in items if reasons[item.nodeid][slow_inference] is None]
 
 
 _outcomes: dict[str, str] = {}
