@@ -43,10 +43,10 @@ def prepare() -> None:
     output([*pytest, "-p", "selection", "--collect-only"], REPOSITORY, environment)
 
 
-def run(python: Path, folder: Path, *, slow_inference: bool = False) -> Outcome:
+def run(python: Path, folder: Path, kind: str = "whole") -> Outcome:
     """The selected tests, copied into `folder`; `python` has the wheel and the test tools installed.
 
-    With `slow_inference` most tests that run the network several times are left out.
+    `kind`, of the installation, is one of plugins/selection.py's.
     """
     shutil.copytree(REPOSITORY / "tests", folder / "tests", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(REPOSITORY / "pyproject.toml", folder)
@@ -55,7 +55,7 @@ def run(python: Path, folder: Path, *, slow_inference: bool = False) -> Outcome:
         "FASTYOLO_ORACLE_CASES": str(CASES),
         "FASTYOLO_OUTCOMES": str(outcomes),
         "PYTHONPATH": str(PLUGINS),
-        **({"FASTYOLO_SLOW_INFERENCE": "1"} if slow_inference else {}),
+        "FASTYOLO_KIND": kind,
     }
     plugins = ["-p", "no:cacheprovider", "-p", "selection", "-p", "oracle_cases"]
     with open(log, "w") as file:
@@ -73,8 +73,8 @@ def run(python: Path, folder: Path, *, slow_inference: bool = False) -> Outcome:
         result.problems.append(f"tests failed, see {log}:\n" + "\n".join(log.read_text().splitlines()[-40:]))
     if f"from {folder / 'venv'}" not in log.read_text():
         result.problems.append(f"the tests did not run on what is installed in {folder / 'venv'}")
-    reasons: dict[str, list[str | None]] = json.loads(SELECTION.read_text())
-    every = {nodeid: reason[slow_inference] for nodeid, reason in reasons.items()}
+    reasons: dict[str, dict[str, str | None]] = json.loads(SELECTION.read_text())
+    every = {nodeid: reason[kind] for nodeid, reason in reasons.items()}
     # By file: names of tests differ between versions of NumPy, which calls one type bool or bool_.
     expected = Counter(nodeid.partition("::")[0] for nodeid, reason in every.items() if not reason)
     missing = expected - Counter(nodeid.partition("::")[0] for nodeid in ran)
