@@ -66,6 +66,8 @@ def _all_rows(arguments: argparse.Namespace, conditions: dict[str, Any]) -> Iter
     seconds = arguments.seconds
     yield works.decode(FLOAT, real, builds, seconds, groups=True)
     yield works.decode(INT8, integer, builds, seconds, groups=True)
+    for frames in (real, integer):  # what remains where there is nothing to decode
+        yield works.decode(f"decode {frames.dtype}, 0.999", frames, builds, seconds / 2, score_threshold=0.999)
     yield works.after_invoke(AFTER_INVOKE, images, builds, seconds)
     for frames in (real, integer):
         work = EVALUATE.format(dtype=frames.dtype)
