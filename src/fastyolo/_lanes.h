@@ -275,7 +275,7 @@ static inline void lanes_load_pairs(const uint16_t *source, lanes *even, lanes *
     }
 }
 
-/* A function of eight lanes from an expression for `value` of one; `other` and `third` are further arguments. */
+/* A function of eight lanes from an expression for one of them; the result takes the place of `values`. */
 #define FASTYOLO_EACH(name, arguments, expression)                                    \
     static inline lanes name arguments                                                \
     {                                                                                 \
