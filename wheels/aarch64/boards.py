@@ -25,7 +25,7 @@ class Board:
     python: str
     runtime: str
     numpy_major: int
-    slow_inference: bool = False
+    kind: str = "whole"  # of plugins/selection.py
 
     @property
     def sysroot(self) -> Path:
@@ -33,7 +33,7 @@ class Board:
         return unpacked(BUILD / self.suite, self.suite, "arm64", [f"python{self.python}", "libstdc++6"])
 
 
-A53 = Board("A53", "cortex-a53", "bookworm", "3.11", "tflite-runtime", 1, slow_inference=True)
+A53 = Board("A53", "cortex-a53", "bookworm", "3.11", "tflite-runtime", 1, kind="slow inference")
 A55 = Board("A55", "cortex-a55", "trixie", "3.13", "ai-edge-litert", 2)
 BOARDS = (A53, A55)
 

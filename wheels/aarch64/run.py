@@ -50,7 +50,7 @@ def run_board(board: Board, core: int, wheel: Path, prepared: Future[Detections]
     install(python, [str(wheel), *suite.TEST_TOOLS], folder / "pip.log")
     problems = _wrong_dependencies(board, python)
     expected = prepared.result()
-    row.suite = suite.run(python, folder, "slow inference" if board.slow_inference else "whole")
+    row.suite = suite.run(python, folder, board.kind)
     row.suite.problems += problems
     if board.runtime != "ai-edge-litert":
         # Runtimes round int8 networks differently. So what pip chose is compared and its differences are counted; that
