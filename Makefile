@@ -10,7 +10,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-SOURCES := $(shell find src -name '*.py' -o -name '*.pyx' -o -name '*.pxd' -o -name '*.pyi' -o -name '*.h' -o -path '*/models/*' -o -name '*.cfg') \
+SOURCES := $(shell find src -name '*.py' -o -name '*.pyx' -o -name '*.pxd' -o -name '*.pxi' -o -name '*.pyi' -o -name '*.h' -o -path '*/models/*' -o -name '*.cfg') \
 	pyproject.toml setup.py MANIFEST.in
 
 .PHONY: demo test lint types unit checked bench counts abi3 lock clean
@@ -29,7 +29,7 @@ lint: $(VENV)/tools
 
 types: $(VENV)/installed
 	$(BIN)/mypy
-	$(BIN)/python -m mypy.stubtest fastyolo._postprocess fastyolo._preprocess --allowlist tests/typing/stubtest_allowlist.txt
+	$(BIN)/python -m mypy.stubtest fastyolo.kernels.postprocess fastyolo.kernels.preprocess --allowlist tests/typing/stubtest_allowlist.txt
 
 # The installed package is tested, not the source tree.
 unit: $(VENV)/installed

@@ -4,6 +4,7 @@ FASTYOLO_ABI3=1 builds them against Python's stable ABI, so that one wheel serve
 """
 
 import os
+import shutil
 import sysconfig
 
 from Cython.Build import cythonize
@@ -56,8 +57,8 @@ if ABI3 == "1":
 
 EXTENSIONS = [
     Extension(
-        f"fastyolo.{name}",
-        [f"src/fastyolo/{name}.pyx"],
+        f"fastyolo.kernels.{name}",
+        [f"src/fastyolo/kernels/{name}.pyx"],
         extra_compile_args=COMPILE_ARGS[MODE],
         extra_link_args=LINK_ARGS.get(MODE, []),
         # Not left to the interpreter's own libm: only so do these symbols carry the version that a wheel's tag states.
@@ -65,8 +66,12 @@ EXTENSIONS = [
         define_macros=MACROS,
         py_limited_api=ABI3 == "1",
     )
-    for name in ("_postprocess", "_preprocess")
+    for name in ("postprocess", "preprocess")
 ]
+
+# Setuptools packs whatever an earlier build left in this folder: another variant, or modules that have moved since.
+BUILD_BASE = f"build/setuptools/{MODE}{'-abi3' if ABI3 == '1' else ''}"
+shutil.rmtree(BUILD_BASE, ignore_errors=True)
 
 setup(
     ext_modules=cythonize(
@@ -77,8 +82,7 @@ setup(
         force=True,
     ),
     options={
-        # A folder for each variant: setuptools packs whatever an earlier build left there.
-        "build": {"build_base": f"build/setuptools/{MODE}{'-abi3' if ABI3 == '1' else ''}"},
+        "build": {"build_base": BUILD_BASE},
         "bdist_wheel": {"py_limited_api": ABI3_TAG} if ABI3 == "1" else {},
     },
 )

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from fastyolo.images import load_image
+from fastyolo.frames.picture import load_image
 
 Image = npt.NDArray[np.uint8]
 MAX_PICTURES = 64

@@ -15,7 +15,7 @@ import cv2
 import works
 from chart import draw
 from contenders.ours import import_build, this_build
-from fastyolo.machine import machine_record
+from fastyolo.runtime.machine import machine_record
 from heads import dequantised, run_network, synthetic, worst_case
 from limits import EVALUATE, FILE, FLOAT, INT8, NV12, PIXELS, RGB, WORST, limit_table
 from pictures import from_folder, from_packages, jpeg_files

@@ -21,7 +21,7 @@ from contenders.recipe import Recipe
 from contenders.task import Contender, DecodeContender, DecodeTask
 from contenders.whole import STAGES, OurDetector, RecipeDetector
 from differences import Differences
-from fastyolo.images import load_image
+from fastyolo.frames.picture import load_image
 from heads import Frames, Heads, Network
 from report import OURS, Row, rows_of
 

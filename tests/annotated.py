@@ -44,12 +44,10 @@ class Line:
 def annotate(repository: Path, folder: Path, appended: str = "") -> dict[str, list[Line]]:
     """Compile the kernels in `folder`, with `appended` at the end of each, and read their reports."""
     shutil.copy(repository / "setup.py", folder)
-    sources = folder / "src" / "fastyolo"
-    sources.mkdir(parents=True)
-    (sources / "__init__.py").touch()  # a package, for what kernels cimport of each other
-    for declarations in (repository / "src" / "fastyolo").glob("*.pxd"):
-        shutil.copy(declarations, sources)
-    for kernel in (repository / "src" / "fastyolo").glob("*.pyx"):
+    sources = folder / "src" / "fastyolo" / "kernels"
+    shutil.copytree(repository / "src" / "fastyolo" / "kernels", sources)
+    (sources.parent / "__init__.py").touch()  # a package, for what kernels cimport of each other
+    for kernel in (repository / "src" / "fastyolo" / "kernels").glob("*.pyx"):
         (sources / kernel.name).write_text(kernel.read_text() + appended)
     subprocess.run([sys.executable, "-c", ANNOTATE], cwd=folder, check=True, capture_output=True, timeout=300)
     return {kernel.stem: read_report(kernel, _report_of(folder, kernel)) for kernel in sources.glob("*.pyx")}

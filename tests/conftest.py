@@ -40,7 +40,7 @@ def hopper_path() -> Path:
 
 @pytest.fixture(scope="session")
 def hopper(hopper_path: Path) -> npt.NDArray[np.uint8]:
-    from fastyolo.images import load_image
+    from fastyolo.frames.picture import load_image
 
     return load_image(hopper_path)
 
@@ -87,7 +87,7 @@ def float_network(
 ) -> Callable[[npt.NDArray[np.float32]], list[npt.NDArray[np.float32]]]:
     """The official network in float32: a (416, 416, 3) picture of 0..1 to its two heads."""
     from fastyolo.export import export
-    from fastyolo.runtime import open_session
+    from fastyolo.runtime.session import open_session
 
     files = export(output_dir=tmp_path_factory.mktemp("float"), formats=["float32"], offline=True)
     session = open_session(files.paths["float32"])

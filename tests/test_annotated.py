@@ -9,7 +9,7 @@ import pytest
 from annotated import Line, annotate
 from conftest import REPOSITORY
 
-KERNELS = ("_postprocess", "_preprocess")
+KERNELS = ("postprocess", "preprocess")
 
 # What may stand in a loop over the arrays of one frame, at the door: taking hold of their memory, and letting go.
 AT_THE_DOOR = ("PyObject_GetBuffer", "PyBuffer_Release")
@@ -64,11 +64,11 @@ def test_no_line_of_a_loop_needs_python(kernels: dict[str, list[Line]], kernel: 
     ("kernel", "functions"),
     [
         (
-            "_postprocess",
+            "postprocess",
             {"_scan", "_add_box", "_add_classes", "_decode_boxes", "_make_room", "_select", "_is_suppressed"},
         ),
         (
-            "_preprocess",
+            "preprocess",
             {
                 "_resize_packed",
                 "_blend_column",

@@ -14,9 +14,9 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from fastyolo.borrowed import borrow
 from fastyolo.detector import Detector
-from fastyolo.images import load_image, read_picture
+from fastyolo.frames.borrowed import borrow
+from fastyolo.frames.picture import load_image, read_picture
 
 # Odd sides: rows of grey would end inside a word.
 NOISE = np.random.default_rng(0).integers(0, 256, (21, 29, 3)).astype(np.uint8)
@@ -62,7 +62,7 @@ def test_they_outlive_the_image() -> None:
 
 def test_they_are_let_go_of() -> None:
     code = (
-        "import resource; from PIL import Image; from fastyolo.borrowed import borrow\n"
+        "import resource; from PIL import Image; from fastyolo.frames.borrowed import borrow\n"
         "for _ in range(500): assert borrow(Image.new('RGB', (1000, 1000), 1)) is not None\n"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1000)"
     )
@@ -86,7 +86,7 @@ def test_a_picture_in_several_pieces_is_copied() -> None:
 
 def test_padded_rows_are_not_taken_for_whole_ones() -> None:
     code = (
-        "import numpy as np; from PIL import Image; from fastyolo.images import read_picture\n"
+        "import numpy as np; from PIL import Image; from fastyolo.frames.picture import read_picture\n"
         "noise = np.random.default_rng(0).integers(0, 256, (21, 29, 3)).astype(np.uint8)\n"
         "picture = read_picture(Image.fromarray(noise), needed=lambda size: size)\n"
         "assert (picture.pixels[..., :3] == noise).all()\n"

@@ -118,9 +118,9 @@ def test_the_repr_does_not_print_the_picture(three: Detections) -> None:
 
 def test_looking_at_numbers_loads_no_drawing(monkeypatch: pytest.MonkeyPatch, three: Detections) -> None:
     monkeypatch.delitem(sys.modules, "PIL.ImageDraw", raising=False)
-    monkeypatch.delitem(sys.modules, "fastyolo.render", raising=False)
+    monkeypatch.delitem(sys.modules, "fastyolo.results.render", raising=False)
     three.summary()
     three.to_json()
     three.to_coco(1)
-    assert "fastyolo.render" not in sys.modules
+    assert "fastyolo.results.render" not in sys.modules
     assert "PIL.ImageDraw" not in sys.modules

@@ -15,7 +15,7 @@ from fastyolo import Detections, Detector, ImageError, ModelError, ModelSpec, Op
 from fastyolo.detector import BUNDLED_MODEL, class_ids, match_outputs
 from fastyolo.metadata import append_metadata, read_metadata
 from fastyolo.postprocess import Decoder
-from fastyolo.runtime import TensorInfo, open_session
+from fastyolo.runtime.session import TensorInfo, open_session
 
 
 @pytest.fixture(scope="module")

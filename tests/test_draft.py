@@ -17,10 +17,10 @@ from command import fastyolo
 from fastyolo.detector import Detector
 from fastyolo.errors import ImageError
 from fastyolo.export.pictures import Pictures
-from fastyolo.images import Picture, load_image, read_picture
+from fastyolo.frames.picture import Picture, load_image, read_picture
+from fastyolo.frames.reduced import Extent
 from fastyolo.letterbox import placed_size
 from fastyolo.preprocess import Preprocessor
-from fastyolo.reduced import Extent
 
 EXIF_ORIENTATION = 0x0112
 

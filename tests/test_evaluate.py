@@ -23,11 +23,11 @@ from PIL import Image
 from coco_eval import coco_accuracy, score_results
 from command import COMMAND, fastyolo, one_line
 from fastyolo import Detections, Detector
-from fastyolo.charts import draw_charts
 from fastyolo.cli.markdown import difference, markdown_table
 from fastyolo.errors import EvaluationError, FastYoloError
 from fastyolo.evaluate import Evaluation, Settings, evaluate, evaluate_detectors, write_results
-from fastyolo.ground_truth import GroundTruth, LabelledObject, Picture
+from fastyolo.evaluate.charts import draw_charts
+from fastyolo.evaluate.ground_truth import GroundTruth, LabelledObject, Picture
 
 Box = tuple[float, float, float, float]
 NAMES = ("person", "motorbike")

@@ -18,7 +18,7 @@ from fastyolo.export import export
 from fastyolo.export.fetch import OFFICIAL_CFG
 from fastyolo.export.tflite import check_integer
 from fastyolo.export.vela import compile_model
-from fastyolo.runtime import open_session
+from fastyolo.runtime.session import open_session
 from float_heads import largest_difference, opencv_heads, run_float
 from matching import iou_table
 
@@ -112,7 +112,7 @@ def test_int8_files_are_integer_throughout_and_run(
 
 def _heads(model: Path, picture: Path) -> dict[tuple[int, ...], tuple[npt.NDArray[np.float32], tuple[float, float]]]:
     """By shape: real values of each head, and the limits of what its type can hold."""
-    from fastyolo.images import load_image
+    from fastyolo.frames.picture import load_image
     from fastyolo.preprocess import Preprocessor
 
     session = open_session(model)

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from fastyolo.coco import COCO_CATEGORY_IDS, common_name, is_coco
 from fastyolo.errors import EvaluationError
-from fastyolo.ground_truth import match_classes, read_ground_truth
+from fastyolo.evaluate.ground_truth import match_classes, read_ground_truth
+from fastyolo.names import COCO_CATEGORY_IDS, common_name, is_coco
 from fastyolo.spec import COCO_NAMES
 
 Document = dict[str, Any]

@@ -19,7 +19,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 
 from fastyolo.errors import ImageError
-from fastyolo.images import MAX_PIXELS, load_image, picture_software, raise_pillow_limit
+from fastyolo.frames.picture import MAX_PIXELS, load_image, picture_software, raise_pillow_limit
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 

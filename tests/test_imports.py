@@ -49,7 +49,7 @@ def test_help_loads_nothing_heavy(command: str) -> None:
 
 
 def test_evaluating_loads_its_extras_late() -> None:
-    loaded = loaded_after("import fastyolo.evaluate, fastyolo.ladder, fastyolo.charts")
+    loaded = loaded_after("import fastyolo.evaluate.run, fastyolo.evaluate.ladder, fastyolo.evaluate.charts")
     assert not loaded & {"pycocotools", "matplotlib", "PIL", "typer", "rich", "ai_edge_litert"}
 
 

@@ -16,8 +16,8 @@ from command import fastyolo, one_line
 from fastyolo import Detections, ModelSpec, decode_nms
 from fastyolo.errors import EvaluationError
 from fastyolo.evaluate import evaluate
-from fastyolo.ladder import FLOAT, REFERENCE, STEPS, Ladder, climb
-from fastyolo.ladder_rules import Rules, decode, reference_tensor, resize_bytes
+from fastyolo.evaluate.ladder import FLOAT, REFERENCE, STEPS, Ladder, climb
+from fastyolo.evaluate.ladder_rules import Rules, decode, reference_tensor, resize_bytes
 from fastyolo.spec import HeadSpec
 
 OURS = Rules(**{name: value for _, change in STEPS for name, value in change.items()})

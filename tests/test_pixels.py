@@ -11,7 +11,7 @@ import pytest
 
 from fastyolo import Detector
 from fastyolo.errors import ImageError, OptionError
-from fastyolo.pixels import PixelFormat, YuvMatrix, YuvRange
+from fastyolo.frames.colors import PixelFormat, YuvMatrix, YuvRange
 from fastyolo.preprocess import Preprocessor, to_rgb
 from matching import iou_table
 

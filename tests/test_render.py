@@ -14,8 +14,8 @@ from PIL import Image
 
 from fastyolo.detections import Detections
 from fastyolo.errors import FastYoloError, ImageError, OptionError
-from fastyolo.images import load_image
-from fastyolo.render import class_color, is_own_picture, plot, save_plot
+from fastyolo.frames.picture import load_image
+from fastyolo.results.render import class_color, is_own_picture, plot, save_plot
 from fastyolo.spec import COCO_NAMES
 
 

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fastyolo.coco import COCO_CATEGORY_IDS
 from fastyolo.detections import Detections
 from fastyolo.errors import FastYoloError, OptionError
-from fastyolo.results import WRITERS, CsvWriter, JsonLinesWriter, JsonWriter, Result
+from fastyolo.names import COCO_CATEGORY_IDS
+from fastyolo.results.formats import WRITERS, CsvWriter, JsonLinesWriter, JsonWriter, Result
 from fastyolo.spec import COCO_NAMES
 
 PERSON, BUS, KNIFE, TIE = (COCO_NAMES.index(name) for name in ("person", "bus", "knife", "tie"))

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from fastyolo.render import save_plot
-from fastyolo.sources import OutputNames, expand_sources
+from fastyolo.results.output_names import OutputNames
+from fastyolo.results.render import save_plot
+from fastyolo.sources.paths import expand_sources
 
 
 @pytest.fixture

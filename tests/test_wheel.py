@@ -46,7 +46,7 @@ def wheel(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_sdist_holds_sources_and_nothing_generated(sdist: Path) -> None:
     with tarfile.open(sdist) as archive:
         names = [name.partition("/")[2] for name in archive.getnames()]
-    assert "src/fastyolo/_postprocess.pyx" in names
+    assert "src/fastyolo/kernels/postprocess.pyx" in names
     assert "src/fastyolo/models/yolov4-tiny_416_int8.tflite" in names
     assert "tests/reference.py" in names
     assert not [name for name in names if name.endswith((".so", ".html", ".pyc"))]
@@ -58,8 +58,8 @@ def test_the_wheel_holds_what_is_needed_and_no_more(wheel: Path) -> None:
         names = archive.namelist()
     for needed in (
         "fastyolo/py.typed",
-        "fastyolo/_postprocess.pyi",
-        "fastyolo/_preprocess.pyi",
+        "fastyolo/kernels/postprocess.pyi",
+        "fastyolo/kernels/preprocess.pyi",
         "fastyolo/export/yolov4-tiny.cfg",
         "fastyolo/models/yolov4-tiny_416_int8.tflite",
         "fastyolo/models/yolov4-tiny_416_int8.md",
@@ -67,7 +67,7 @@ def test_the_wheel_holds_what_is_needed_and_no_more(wheel: Path) -> None:
         assert needed in names
     assert sum(name.endswith(".so") for name in names) == 2
     assert sum("licenses/" in name for name in names) == 2
-    assert not [name for name in names if name.endswith((".c", ".pyx", ".html")) or name.startswith("tests/")]
+    assert not [name for name in names if name.endswith((".c", ".pyx", ".pxi", ".html")) or name.startswith("tests/")]
 
 
 @pytest.fixture

@@ -25,11 +25,11 @@ from tools import MissingToolError, python_for_building
 # glibc of the oldest boards' images is newer (Kirkstone: 2.35); the wheels claim no more than this.
 NEWEST_GLIBC = (2, 27)
 LARGEST_WHEEL = 8_000_000
-MODULES = ("fastyolo/_postprocess", "fastyolo/_preprocess")
+MODULES = ("fastyolo/kernels/postprocess", "fastyolo/kernels/preprocess")
 NEEDED = (
     "fastyolo/py.typed",
-    "fastyolo/_postprocess.pyi",
-    "fastyolo/_preprocess.pyi",
+    "fastyolo/kernels/postprocess.pyi",
+    "fastyolo/kernels/preprocess.pyi",
     "fastyolo/export/yolov4-tiny.cfg",
     "fastyolo/models/yolov4-tiny_416_int8.tflite",
     "fastyolo/models/yolov4-tiny_416_int8.md",
@@ -39,7 +39,7 @@ NEEDED = (
     ".dist-info/licenses/LICENSE",
     ".dist-info/licenses/src/fastyolo/models/LICENSE.darknet",
 )
-UNWANTED = re.compile(r"\.(c|h|pyx|pxd|html|o|a|pyc)$|(^|/)(tests|__pycache__)/")
+UNWANTED = re.compile(r"\.(c|h|pyx|pxd|pxi|html|o|a|pyc)$|(^|/)(tests|__pycache__)/")
 # What manylinux allows of the C library, and what every such image has.
 SYSTEM_LIBRARIES = {"libc.so.6", "libm.so.6", "ld-linux-aarch64.so.1", "ld-linux-x86-64.so.2"}
 ABSOLUTE_PATH = re.compile(rb"(?<![\w.<%/-])/(?:[\w.+-]+/)+[\w.+-]+")

@@ -12,7 +12,7 @@ import suite
 from tools import REPOSITORY, Python, pythons
 
 BUILD = REPOSITORY / "build/native"
-GIL = "import fastyolo._postprocess, fastyolo._preprocess, sys; sys.exit(sys._is_gil_enabled())"
+GIL = "import fastyolo.kernels.postprocess, fastyolo.kernels.preprocess, sys; sys.exit(sys._is_gil_enabled())"
 
 
 def run_python(python: Python) -> tuple[str, suite.Outcome, float]:

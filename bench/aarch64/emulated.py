@@ -18,7 +18,7 @@ sys.path[:0] = [str(REPOSITORY / "wheels"), str(REPOSITORY / "wheels/aarch64")]
 from boards import A53, BUILD  # noqa: E402
 from sysroot import unpacked  # noqa: E402
 
-WATCHED = ("fastyolo/_postprocess", "fastyolo/_preprocess", "libm.so")
+WATCHED = ("fastyolo/kernels/postprocess", "fastyolo/kernels/preprocess", "libm.so")
 # Any that a board may have: nothing of them is counted.
 PACKAGES = ("numpy<2", "pillow")
 PLATFORMS = ("manylinux2014_aarch64", "manylinux_2_27_aarch64", "manylinux_2_28_aarch64")
@@ -84,7 +84,7 @@ def _read(listing: Path) -> dict[int, Frames]:
 
 def built_by(packages: Path) -> dict[str, str]:
     """Compiler and Cython, as the libraries themselves say."""
-    content = next((packages / "fastyolo").glob("_postprocess*.so")).read_bytes()
+    content = next((packages / "fastyolo/kernels").glob("postprocess*.so")).read_bytes()
     gcc = re.search(rb"GCC: \(.*?\) ([\d.]+)", content)
     cython = re.search(rb"_cython_(\d+_\d+_\d+)", content)
     assert gcc

@@ -24,8 +24,8 @@ TOLERANCE = 0.005
 # Counting goes on while one of these runs. Their addresses stand in Cython's method tables, so they are never inlined;
 # none calls another, or counting would stop in the middle.
 ENTRY_POINTS = {
-    "_postprocess": ("Workspace.run",),
-    "_preprocess": ("Resizer.to_int8", "Resizer.to_float32"),
+    "postprocess": ("Workspace.run",),
+    "preprocess": ("Resizer.to_int8", "Resizer.to_float32"),
 }
 # A function that is not seen counts 0, which no comparison would call slower: one instruction for each of the 2535
 # boxes, and one for every 16 bytes of a tensor, there must be.
@@ -73,7 +73,7 @@ def build(folder: Path) -> Path:
 
 def describe(package: Path) -> dict[str, str]:
     """What the numbers depend on, read from the built kernels themselves."""
-    kernel = _extension(package, "_postprocess")
+    kernel = _extension(package, "postprocess")
     debug = _output("readelf", "--debug-dump=info", str(kernel))
     producer = re.search(r"DW_AT_producer .*: GNU C\d* (\S+) (.*)", debug)
     cython = re.search(rb"_cython_(\d+_\d+_\w*?)(?:limited|\0)", kernel.read_bytes())
@@ -116,7 +116,7 @@ def count(package: Path, *, toggles: list[str] | None = None, only: str = "") ->
     totals = {(name, times): objects for name, times, objects in dumps}
     counts = {}
     for name in dict.fromkeys(name for name, _ in totals):
-        kernel = str(_extension(package, "_preprocess" if name.startswith("preprocess") else "_postprocess").resolve())
+        kernel = str(_extension(package, "preprocess" if name.startswith("preprocess") else "postprocess").resolve())
         once, eleven = totals[name, 1], totals[name, 11]
         frame = {path: (eleven[path] - once.get(path, 0)) / 10 for path in eleven}
         inside = frame.pop(kernel, 0)
@@ -188,7 +188,7 @@ def _read_dump(path: Path) -> tuple[str, int, dict[str, int]]:
 
 
 def _extension(package: Path, kernel: str) -> Path:
-    (path,) = (package / "fastyolo").glob(f"{kernel}.*.so")
+    (path,) = (package / "fastyolo/kernels").glob(f"{kernel}.*.so")
     return path
 
 

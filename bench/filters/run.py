@@ -15,8 +15,8 @@ from scores import Entry, Float64Array, Truth, average_precision, bootstrap
 from fastyolo.detections import Detections
 from fastyolo.detector import Detector
 from fastyolo.evaluate import categories_of
-from fastyolo.ground_truth import read_ground_truth
-from fastyolo.images import load_image
+from fastyolo.evaluate.ground_truth import read_ground_truth
+from fastyolo.frames.picture import load_image
 
 REFERENCE_SCORE = 0.25
 

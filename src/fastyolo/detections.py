@@ -15,7 +15,7 @@ from fastyolo.errors import OptionError
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from fastyolo.images import ImageSource
+    from fastyolo.frames.picture import ImageSource
 
 Float32Array = npt.NDArray[np.float32]
 Int32Array = npt.NDArray[np.int32]
@@ -108,19 +108,19 @@ class Detections:
 
     def summary(self) -> str:
         """One line for people, such as "2 persons, 1 tie": the most frequent class first."""
-        from fastyolo.results import summary
+        from fastyolo.results.formats import summary
 
         return summary(self)
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready dict: width, height, detections (name, class_id, confidence, xyxy) and speed, rounded."""
-        from fastyolo.results import to_dict
+        from fastyolo.results.formats import to_dict
 
         return to_dict(self)
 
     def to_json(self, *, indent: int | None = None) -> str:
         """`to_dict` as JSON text."""
-        from fastyolo.results import to_json
+        from fastyolo.results.formats import to_json
 
         return to_json(self, indent=indent)
 
@@ -130,18 +130,18 @@ class Detections:
         `category_ids[class_id]` gives the category; by default the 91-category ids of COCO for the 80 COCO names,
         else class_id + 1.
         """
-        from fastyolo.results import to_coco
+        from fastyolo.results.formats import to_coco
 
         return to_coco(self, image_id, category_ids)
 
     def to_supervision(self) -> Any:
         """A `supervision.Detections` of the same boxes. Needs the supervision package."""
-        from fastyolo.results import to_supervision
+        from fastyolo.results.formats import to_supervision
 
         return to_supervision(self)
 
     def plot(self, image: ImageSource | None = None) -> Image:
         """A Pillow image with boxes and labels drawn on a copy of `image` (default: the image detected on)."""
-        from fastyolo.render import plot
+        from fastyolo.results.render import plot
 
         return plot(self, image)

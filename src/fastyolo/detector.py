@@ -15,10 +15,11 @@ import numpy as np
 
 from fastyolo.detections import Detections
 from fastyolo.errors import ModelError, OptionError
-from fastyolo.images import MAX_PIXELS, ImageSource, read_picture
+from fastyolo.frames.colors import PixelFormat, Pixels, YuvMatrix, YuvRange, check_color, view_pixels
+from fastyolo.frames.picture import MAX_PIXELS, ImageSource, read_picture
+from fastyolo.frames.reduced import Extent
 from fastyolo.letterbox import ResizeMode, placed_size
 from fastyolo.metadata import find_metadata
-from fastyolo.pixels import PixelFormat, Pixels, YuvMatrix, YuvRange, check_color, view_pixels
 from fastyolo.postprocess import (
     DEFAULT_IOU_THRESHOLD,
     DEFAULT_MAX_DETECTIONS,
@@ -27,8 +28,7 @@ from fastyolo.postprocess import (
     NmsKind,
 )
 from fastyolo.preprocess import Preprocessor, to_rgb
-from fastyolo.reduced import Extent
-from fastyolo.runtime import Session, TensorInfo, open_session
+from fastyolo.runtime.session import Session, TensorInfo, open_session
 from fastyolo.spec import ModelSpec, fitting_spec
 
 BUNDLED_MODEL = Path(__file__).with_name("models") / "yolov4-tiny_416_int8.tflite"

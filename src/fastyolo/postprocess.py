@@ -22,8 +22,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from fastyolo import _postprocess
 from fastyolo.errors import DecoderBusyError, HeadError, OptionError
+from fastyolo.kernels import postprocess as kernel
 from fastyolo.letterbox import Affine, network_to_image
 from fastyolo.spec import HeadSpec, ModelSpec, fitting_spec
 
@@ -116,7 +116,7 @@ class Decoder:
         # Room for the worst case; the system backs it with memory only when it is touched.
         num_candidates = num_boxes * (spec.num_classes if multi_label else 1)
         num_kept = min(max_detections, num_candidates)
-        self._workspace = _postprocess.Workspace(
+        self._workspace = kernel.Workspace(
             len(spec.heads),
             score_threshold,
             iou_threshold,
@@ -166,7 +166,7 @@ class Decoder:
             arrays = self._workspace.run(heads, transform)
             if arrays is None:
                 arrays = self._workspace.run(self._prepared(heads), transform)
-        except _postprocess.Busy:
+        except kernel.Busy:
             arrays = None
         if arrays is None:  # or its tables were exchanged by another thread in between
             raise DecoderBusyError("this Decoder is in use in another thread; give each thread its own")

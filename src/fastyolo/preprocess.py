@@ -13,10 +13,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastyolo import _preprocess
 from fastyolo.errors import ModelError
+from fastyolo.frames.colors import (
+    Layout,
+    PixelFormat,
+    Pixels,
+    YuvMatrix,
+    YuvRange,
+    check_color,
+    view_pixels,
+    yuv_to_rgb,
+)
+from fastyolo.kernels import preprocess as kernel
 from fastyolo.letterbox import LETTERBOX_GREY, ResizeMode, check_resize, place
-from fastyolo.pixels import Layout, PixelFormat, Pixels, YuvMatrix, YuvRange, check_color, view_pixels, yuv_to_rgb
 
 Tensor = npt.NDArray[Any]
 
@@ -55,7 +64,7 @@ class Preprocessor:
         self._multiplier, self._offset, self._limits = _transfer(self.dtype, quantization)
         self._yuv = yuv_to_rgb(yuv_matrix, yuv_range)
         self._planned: tuple[tuple[int, int], Layout] | None = None
-        self._resizer: _preprocess.Resizer
+        self._resizer: kernel.Resizer
 
     def __call__(
         self, image: npt.NDArray[np.uint8], out: Tensor | None = None, *, color: PixelFormat = "rgb"
@@ -98,9 +107,9 @@ class Preprocessor:
             self._resizer.to_float32(pixels.array, target)
         return out
 
-    def _plan(self, size: tuple[int, int], layout: Layout) -> _preprocess.Resizer:
+    def _plan(self, size: tuple[int, int], layout: Layout) -> kernel.Resizer:
         x, y, width, height = place(size, self.input_size, letterbox=self.resize == "letterbox")
-        return _preprocess.Resizer(
+        return kernel.Resizer(
             layout.number,
             layout.swapped,
             *size,

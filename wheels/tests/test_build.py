@@ -36,7 +36,7 @@ def test_the_sdist_holds_what_git_tracks_and_nothing_generated(dist: Path) -> No
     with tarfile.open(sdist) as archive:
         members = archive.getmembers()
     names = [member.name.partition("/")[2] for member in members]
-    for needed in ("src/fastyolo/_postprocess.pyx", "src/fastyolo/models/LICENSE.darknet", "wheels/check.py"):
+    for needed in ("src/fastyolo/kernels/postprocess.pyx", "src/fastyolo/models/LICENSE.darknet", "wheels/check.py"):
         assert needed in names
     assert not [name for name in names if name.endswith((".so", ".pyc"))]
     assert {(member.uid, member.gid, member.mtime) for member in members} == {(0, 0, members[0].mtime)}

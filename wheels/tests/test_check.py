@@ -10,7 +10,7 @@ from check import NEEDED, check, main
 
 TAGS = ("cp310-cp310-aarch64", "cp310-cp310-x86_64", "cp311-abi3-aarch64", "cp311-abi3-x86_64")
 FULL, ABI3 = "cp310-cp310-x86_64", "cp311-abi3-x86_64"
-EXTENSION = "fastyolo/_postprocess.abi3.so"
+EXTENSION = "fastyolo/kernels/postprocess.abi3.so"
 
 
 @pytest.mark.parametrize("tag", TAGS)
@@ -31,7 +31,8 @@ def test_a_missing_file(wheels: dict[str, Path], tmp_path: Path, needed: str) ->
 
 
 @pytest.mark.parametrize(
-    "unwanted", ["fastyolo/_postprocess.pyx", "fastyolo/_postprocess.c", "tests/x.py", "fastyolo/__pycache__/x.pyc"]
+    "unwanted",
+    ["fastyolo/kernels/postprocess.pyx", "fastyolo/x.c", "tests/x.py", "fastyolo/__pycache__/x.pyc"],
 )
 def test_a_file_that_does_not_belong_there(wheels: dict[str, Path], tmp_path: Path, unwanted: str) -> None:
     broken = rebuilt(wheels[FULL], tmp_path, {unwanted: b"x"})
@@ -47,9 +48,9 @@ def test_a_library_for_another_machine(wheels: dict[str, Path], tmp_path: Path) 
 def test_a_library_with_another_machines_name(wheels: dict[str, Path], tmp_path: Path) -> None:
     """What a cross build gives that was not told the suffix."""
     wheel = wheels["cp310-cp310-aarch64"]
-    name, content = member(wheel, "_preprocess.cpython-310-aarch64-linux-gnu.so")
+    name, content = member(wheel, "preprocess.cpython-310-aarch64-linux-gnu.so")
     (problem,) = check(rebuilt(wheel, tmp_path, {name: None, name.replace("aarch64", "x86_64"): content}))
-    assert problem.startswith("holds the libraries ['fastyolo/_postprocess.cpython-310-aarch64-linux-gnu.so', ")
+    assert problem.startswith("holds the libraries ['fastyolo/kernels/postprocess.cpython-310-aarch64-linux-gnu.so', ")
 
 
 def test_a_name_that_claims_an_older_glibc(wheels: dict[str, Path], tmp_path: Path) -> None:

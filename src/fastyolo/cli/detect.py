@@ -29,8 +29,9 @@ from fastyolo.cli.options import (
 if TYPE_CHECKING:
     from fastyolo.detections import Detections
     from fastyolo.detector import Detector
-    from fastyolo.results import Result, ResultWriter
-    from fastyolo.sources import OutputNames, Source
+    from fastyolo.results.formats import Result, ResultWriter
+    from fastyolo.results.output_names import OutputNames
+    from fastyolo.sources.paths import Source
 
 DEFAULT_OUTPUT = Path("fastyolo-out")
 
@@ -82,8 +83,9 @@ def detect(
     code is then 1.
     """
     from fastyolo.detector import Detector
-    from fastyolo.images import MAX_PIXELS, raise_pillow_limit
-    from fastyolo.sources import OutputNames, expand_sources
+    from fastyolo.frames.picture import MAX_PIXELS, raise_pillow_limit
+    from fastyolo.results.output_names import OutputNames
+    from fastyolo.sources.paths import expand_sources
 
     entries = list(expand_sources(sources, recursive=recursive))
     with warnings_as_lines():
@@ -143,7 +145,7 @@ def _results(
     detector: Detector, entries: Sequence[Source], copies: OutputNames | None, saved: list[str]
 ) -> Iterator[Result]:
     from fastyolo.errors import FastYoloError
-    from fastyolo.results import Result
+    from fastyolo.results.formats import Result
 
     for entry in entries:
         if entry.error is not None:
@@ -160,8 +162,8 @@ def _results(
 
 
 def _save(detections: Detections, detector: Detector, copies: OutputNames) -> str:
-    from fastyolo.images import load_image
-    from fastyolo.render import save_plot
+    from fastyolo.frames.picture import load_image
+    from fastyolo.results.render import save_plot
 
     assert isinstance(detections.source, str)
     pixels = load_image(detections.source, max_pixels=detector.max_pixels)
@@ -180,7 +182,7 @@ def _make_folder(folder: Path) -> None:
 
 
 def _writer(output_format: Format, timing: bool) -> ResultWriter:
-    from fastyolo.results import WRITERS
+    from fastyolo.results.formats import WRITERS
 
     if output_format is Format.table:
         from fastyolo.cli.table import TableWriter

@@ -32,7 +32,7 @@ from fastyolo.errors import FastYoloError, OptionError
 
 if TYPE_CHECKING:
     from fastyolo.evaluate import Evaluation
-    from fastyolo.ladder import Ladder
+    from fastyolo.evaluate.ladder import Ladder
 
 
 class Format(str, Enum):
@@ -110,7 +110,7 @@ def _evaluate(output_format: Format, results: Path | None, plots: Path | None, a
 
     # Whatever would spoil the end of a long run, before its beginning.
     if plots is not None:
-        from fastyolo.charts import draw_charts, require_matplotlib
+        from fastyolo.evaluate.charts import draw_charts, require_matplotlib
 
         require_matplotlib()
         _make_folder(plots)
@@ -130,7 +130,7 @@ def _evaluate(output_format: Format, results: Path | None, plots: Path | None, a
 
 
 def _climb(output_format: Format, model: Path | None, float_model: Path, arguments: dict[str, Any]) -> int:
-    from fastyolo.ladder import climb
+    from fastyolo.evaluate.ladder import climb
 
     with warnings_as_lines(), stepwise_progress() as progress, _first_interrupt() as stop:
         ladder = climb(model, float_model=float_model, **arguments, progress=progress, stop=stop)

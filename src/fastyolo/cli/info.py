@@ -12,7 +12,7 @@ import typer
 from fastyolo.cli.options import DebugOption, DeviceOption, ModelOption, ThreadsOption
 
 if TYPE_CHECKING:
-    from fastyolo.runtime import RuntimeName, Session, TensorInfo
+    from fastyolo.runtime.session import RuntimeName, Session, TensorInfo
 
 
 class Format(str, Enum):
@@ -33,7 +33,7 @@ def info(
 
     import fastyolo
     from fastyolo.detector import BUNDLED_MODEL
-    from fastyolo.machine import machine_record
+    from fastyolo.runtime.machine import machine_record
 
     path = model if model is not None else BUNDLED_MODEL
     record: dict[str, Any] = {
@@ -50,7 +50,7 @@ def info(
 def _try_runtimes(path: Path, device: str, threads: int | None) -> tuple[dict[RuntimeName, str], Session]:
     """Build an interpreter with each runtime; the session is that of the one `Detector` would take."""
     from fastyolo.errors import FastYoloError
-    from fastyolo.runtime import RUNTIMES, open_session
+    from fastyolo.runtime.session import RUNTIMES, open_session
 
     chosen = open_session(path, device=device, threads=threads)
     found = {}

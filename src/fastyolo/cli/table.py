@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TextIO
 
 from fastyolo.files import shown
-from fastyolo.results import Result, ResultWriter
+from fastyolo.results.formats import Result, ResultWriter
 
 
 class TableWriter(ResultWriter):

@@ -14,10 +14,10 @@ import numpy.typing as npt
 
 from fastyolo.errors import ExportError
 from fastyolo.files import shown
-from fastyolo.images import read_picture
+from fastyolo.frames.picture import read_picture
 from fastyolo.letterbox import ResizeMode, placed_size
 from fastyolo.preprocess import Preprocessor
-from fastyolo.sources import expand_sources
+from fastyolo.sources.paths import expand_sources
 
 MIN_PICTURES = 8
 """With fewer, one odd picture decides the ranges of whole layers."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fastyolo.upright import turned_margin, turned_size
+from fastyolo.frames.upright import turned_margin, turned_size
 
 if TYPE_CHECKING:
     import PIL.Image

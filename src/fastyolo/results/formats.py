@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
 
-from fastyolo.coco import COCO_CATEGORY_IDS, is_coco
 from fastyolo.errors import FastYoloError, OptionError
+from fastyolo.names import COCO_CATEGORY_IDS, is_coco
 
 if TYPE_CHECKING:
     from typing_extensions import Self

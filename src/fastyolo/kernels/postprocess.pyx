@@ -17,9 +17,9 @@ from libc.math cimport INFINITY, powf
 from libc.stdint cimport int32_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
-from fastyolo._formulas cimport exponential, gate_of, limited_size_term, quick_gate, size_in_anchors, unit
-from fastyolo._overlap cimport boxes8, overlapping
-from fastyolo._search cimport (
+from fastyolo.kernels._formulas cimport exponential, gate_of, limited_size_term, quick_gate, size_in_anchors, unit
+from fastyolo.kernels._overlap cimport boxes8, overlapping
+from fastyolo.kernels._search cimport (
     any16_float,
     any16_int8,
     any16_uint8,

@@ -18,8 +18,8 @@ import numpy.typing as npt
 
 from fastyolo.errors import ImageError
 from fastyolo.files import shown
-from fastyolo.reduced import REDUCIBLE, Extent, Needed, reduce
-from fastyolo.upright import any_pixels, rgb_pixels, turned
+from fastyolo.frames.reduced import REDUCIBLE, Extent, Needed, reduce
+from fastyolo.frames.upright import any_pixels, rgb_pixels, turned
 
 if TYPE_CHECKING:
     import PIL.Image

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from fastyolo.detections import Detections
 from fastyolo.errors import FastYoloError
-from fastyolo.ground_truth import GroundTruth, LabelledObject
+from fastyolo.evaluate.ground_truth import GroundTruth, LabelledObject
 
 Progress = Callable[[str, int, int], None]
 """Called as progress(step, done, total)."""

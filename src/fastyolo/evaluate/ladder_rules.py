@@ -1,6 +1,6 @@
 """The rules by which a reference recipe reads a YOLO network, and ours, each on its own switch, in plain NumPy.
 
-For `fastyolo.ladder` only. Decoding calls no kernel, so the last rung, which has all of our rules, checks them as well.
+For `ladder.py` only. Decoding calls no kernel, so the last rung, which has all of our rules, checks them as well.
 """
 
 from __future__ import annotations

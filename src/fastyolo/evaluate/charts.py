@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from fastyolo.errors import FastYoloError
+from fastyolo.evaluate.ground_truth import StrPath
+from fastyolo.evaluate.scoring import CategoryScore, Scores
 from fastyolo.files import atomic_write, shown
-from fastyolo.ground_truth import StrPath
-from fastyolo.scoring import CategoryScore, Scores
 
 _DPI = 110
 _LIGHT, _DARK, _GREY = "#a6c8e4", "#1f5f99", "#666666"

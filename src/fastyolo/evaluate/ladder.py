@@ -1,7 +1,7 @@
 """Where the accuracy of an int8 model goes: from a reference recipe's rules to ours, one rule at a time.
 
 The reference is the YOLOv4-tiny entry of NXP's eIQ model zoo, whose ``evaluate.py`` reads a network by the rules that
-`fastyolo.ladder_rules.Rules` has as defaults. What its own model file loses (bilinear upsampling where Darknet's is
+`ladder_rules.Rules` has as defaults. What its own model file loses (bilinear upsampling where Darknet's is
 nearest, calibration on letterboxed pictures, one range for the whole head) is not among them: every rung but the last
 runs the same int8 file.
 """
@@ -19,17 +19,17 @@ from typing import Any
 from fastyolo.detections import Detections
 from fastyolo.detector import Detector, match_outputs
 from fastyolo.errors import EvaluationError
-from fastyolo.evaluate import Settings, categories_of
+from fastyolo.evaluate.ground_truth import StrPath, read_ground_truth
+from fastyolo.evaluate.ladder_rules import Float32Array, InputRule, Rules, decode, dequantise, reference_tensor
+from fastyolo.evaluate.parallel import open_workers, over_pictures
+from fastyolo.evaluate.run import Settings, categories_of
+from fastyolo.evaluate.scoring import Found, Progress, Scores, require_pycocotools, score
 from fastyolo.files import shown
-from fastyolo.ground_truth import StrPath, read_ground_truth
-from fastyolo.images import Picture, load_image, read_picture
-from fastyolo.ladder_rules import Float32Array, InputRule, Rules, decode, dequantise, reference_tensor
+from fastyolo.frames.picture import Picture, load_image, read_picture
+from fastyolo.frames.reduced import Extent
 from fastyolo.letterbox import placed_size
 from fastyolo.metadata import find_metadata
-from fastyolo.parallel import open_workers, over_pictures
 from fastyolo.preprocess import Preprocessor, Tensor
-from fastyolo.reduced import Extent
-from fastyolo.scoring import Found, Progress, Scores, require_pycocotools, score
 from fastyolo.spec import ModelSpec
 
 OURS = Settings()
@@ -120,7 +120,7 @@ def climb(
     Args:
         model: the int8 model; None takes the bundled COCO YOLOv4-tiny.
         float_model: the same network in float32.
-        images, annotations, spec, runtime, threads, limit, progress, stop: see `fastyolo.evaluate.evaluate`. Both
+        images, annotations, spec, runtime, threads, limit, progress, stop: see `fastyolo.evaluate.run.evaluate`. Both
             models run on the CPU.
 
     Raises:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import numpy.typing as npt
 
-from fastyolo.borrowed import borrow
 from fastyolo.errors import ImageError
+from fastyolo.frames.borrowed import borrow
 
 if TYPE_CHECKING:
     import PIL.Image

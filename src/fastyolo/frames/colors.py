@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastyolo.errors import ImageError, OptionError
-from fastyolo.images import load_image
+from fastyolo.frames.picture import load_image
 
 PixelFormat = Literal["rgb", "bgr", "rgba", "bgra", "grey", "nv12", "yuyv"]
 """How an array holds its pixels; H and W are the height and width of the picture.

@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fastyolo.coco import common_name
 from fastyolo.errors import EvaluationError
 from fastyolo.files import shown
+from fastyolo.names import common_name
 
 StrPath = str | os.PathLike[str]
 

@@ -13,13 +13,13 @@ from typing import Any
 
 from fastyolo.detections import Detections
 from fastyolo.detector import Detector
+from fastyolo.evaluate.ground_truth import GroundTruth, StrPath, match_classes, read_ground_truth, some
+from fastyolo.evaluate.parallel import open_workers, over_pictures
+from fastyolo.evaluate.scoring import Found, Progress, Scores, require_pycocotools, score
 from fastyolo.files import atomic_write, shown
-from fastyolo.ground_truth import GroundTruth, StrPath, match_classes, read_ground_truth, some
-from fastyolo.images import MAX_PIXELS
+from fastyolo.frames.picture import MAX_PIXELS
 from fastyolo.letterbox import ResizeMode
-from fastyolo.parallel import open_workers, over_pictures
 from fastyolo.postprocess import DEFAULT_IOU_THRESHOLD, DEFAULT_MAX_DETECTIONS, NmsKind
-from fastyolo.scoring import Found, Progress, Scores, require_pycocotools, score
 from fastyolo.spec import ModelSpec
 
 
@@ -112,7 +112,7 @@ def evaluate(
     Args:
         model: path of a .tflite file; None takes the bundled int8 COCO YOLOv4-tiny.
         images: the folder of the pictures.
-        annotations: a COCO annotation file; see `fastyolo.ground_truth.read_ground_truth`.
+        annotations: a COCO annotation file; see `fastyolo.evaluate.ground_truth.read_ground_truth`.
         settings: default `Settings()`.
         spec, runtime, device: see `Detector`.
         threads: CPU cores to use; None takes all.

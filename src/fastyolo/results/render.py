@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from fastyolo.errors import FastYoloError, OptionError
 from fastyolo.files import atomic_write, shown
-from fastyolo.images import ImageSource, load_image, picture_software
+from fastyolo.frames.picture import ImageSource, load_image, picture_software
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -11,10 +11,10 @@ from threading import Event
 from typing import TypeVar
 
 from fastyolo.errors import EvaluationError, FastYoloError
+from fastyolo.evaluate.ground_truth import Picture
+from fastyolo.evaluate.scoring import Progress
 from fastyolo.files import shown
-from fastyolo.ground_truth import Picture
-from fastyolo.runtime import check_threads
-from fastyolo.scoring import Progress
+from fastyolo.runtime.session import check_threads
 
 T = TypeVar("T")
 W = TypeVar("W")

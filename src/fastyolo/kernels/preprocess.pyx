@@ -8,7 +8,7 @@ from libc.stdint cimport int16_t, int32_t, uint16_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy
 
-from fastyolo._lanes cimport (
+from fastyolo.kernels._lanes cimport (
     lanes,
     lanes_above,
     lanes_add,
