@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from fastyolo import Detector, ModelSpec
-from fastyolo.detector import match_outputs
 from fastyolo.metadata import find_metadata
 from fastyolo.preprocess import Preprocessor
+from fastyolo.runtime.outputs import match_outputs
 from pictures import Image
 
 Heads = tuple[npt.NDArray[Any], ...]

@@ -47,14 +47,22 @@ def annotate(repository: Path, folder: Path, appended: str = "") -> dict[str, li
     sources = folder / "src" / "fastyolo" / "kernels"
     shutil.copytree(repository / "src" / "fastyolo" / "kernels", sources)
     (sources.parent / "__init__.py").touch()  # a package, for what kernels cimport of each other
-    for kernel in (repository / "src" / "fastyolo" / "kernels").glob("*.pyx"):
-        (sources / kernel.name).write_text(kernel.read_text() + appended)
+    for kernel in sources.glob("*.pyx"):
+        kernel.write_text(kernel.read_text() + appended)
     subprocess.run([sys.executable, "-c", ANNOTATE], cwd=folder, check=True, capture_output=True, timeout=300)
-    return {kernel.stem: read_report(kernel, _report_of(folder, kernel)) for kernel in sources.glob("*.pyx")}
+    return {
+        kernel.stem: [line for part in _parts_of(kernel) for line in read_report(part, _report_of(folder, part))]
+        for kernel in sources.glob("*.pyx")
+    }
 
 
-def _report_of(folder: Path, kernel: Path) -> Path:
-    (report,) = folder.rglob(f"{kernel.stem}.html")
+def _parts_of(kernel: Path) -> list[Path]:
+    """The kernel's file and those that it includes, each of which has a report of its own."""
+    return [kernel, *(kernel.with_name(name) for name in re.findall(r'^include "(.*)"', kernel.read_text(), re.M))]
+
+
+def _report_of(folder: Path, source: Path) -> Path:
+    (report,) = folder.rglob(f"{source.stem}.html")
     return report
 
 

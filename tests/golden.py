@@ -48,7 +48,7 @@ def decode_cases() -> Iterator[DecodeCase]:
         "detect": {"image_size": (600, 512), "clip": True},
         "evaluate": {"image_size": (600, 512), "score_threshold": 0.001, "multi_label": True},
         "diou": {"score_threshold": 0.05, "nms": "diou", "iou_threshold": 0.6, "image_size": (300, 400)},
-        "agnostic letterbox": {"class_agnostic": True, "letterbox": True, "image_size": (333, 777)},
+        "agnostic letterbox": {"class_agnostic": True, "resize": "letterbox", "image_size": (333, 777)},
     }
     for (source, spec, heads), (setting, options) in itertools.product(_sources(), settings.items()):
         real = [np.float32(QUANTIZATION[0]) * (head.astype(np.float32) - QUANTIZATION[1]) for head in heads]

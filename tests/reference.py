@@ -41,7 +41,7 @@ def decode_reference(
     multi_label: bool = False,
     classes: Sequence[int] | None = None,
     image_size: tuple[int, int] | None = None,
-    letterbox: bool = False,
+    resize: str | None = None,
     clip: bool = False,
 ) -> Candidates:
     """The detections that `fastyolo.decode_nms` must return, with their canonical indices."""
@@ -53,7 +53,7 @@ def decode_reference(
         multi_label=multi_label,
         classes=classes,
         image_size=image_size,
-        letterbox=letterbox,
+        resize=resize,
     )
     kept = suppress(candidates, iou_threshold, max_detections, nms, class_agnostic)
     result = Candidates(*(column[kept] for column in candidates))
@@ -69,13 +69,13 @@ def find_candidates(
     multi_label: bool = False,
     classes: Sequence[int] | None = None,
     image_size: tuple[int, int] | None = None,
-    letterbox: bool = False,
+    resize: str | None = None,
 ) -> Candidates:
     """Decode every box, then keep the (box, class) pairs that reach the threshold, best first."""
     ordered = real_heads(heads, spec, quantization)
     cells = list(zip(ordered, spec.heads, strict=True))
     boxes = np.concatenate([decode_boxes(head, head_spec) for head, head_spec in cells])
-    boxes = network_to_image(boxes, image_size, spec.input_size, letterbox)
+    boxes = network_to_image(boxes, image_size, spec.input_size, resize or spec.resize)
     scores = np.concatenate([decode_scores(head, head_spec) for head, head_spec in cells])
     logits = np.concatenate([head[..., 5:].reshape(-1, spec.num_classes) for head in ordered])
 
@@ -156,13 +156,13 @@ def is_best_class(logits: np.ndarray) -> np.ndarray:
 
 
 def network_to_image(
-    boxes: np.ndarray, image_size: tuple[int, int] | None, input_size: tuple[int, int], letterbox: bool
+    boxes: np.ndarray, image_size: tuple[int, int] | None, input_size: tuple[int, int], resize: str
 ) -> np.ndarray:
     """Network pixels to image pixels; sizes are (height, width)."""
     if image_size is None:
         return boxes
     resized = input_size
-    if letterbox:
+    if resize == "letterbox":
         ratio = min(Fraction(inner, outer) for inner, outer in zip(input_size, image_size, strict=True))
         resized = tuple(max(1, math.floor(side * ratio + Fraction(1, 2))) for side in image_size)
     bar_y, bar_x = ((outer - inner) // 2 for outer, inner in zip(input_size, resized, strict=True))

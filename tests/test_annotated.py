@@ -13,6 +13,8 @@ KERNELS = ("postprocess", "preprocess")
 
 # What may stand in a loop over the arrays of one frame, at the door: taking hold of their memory, and letting go.
 AT_THE_DOOR = ("PyObject_GetBuffer", "PyBuffer_Release")
+# What runs once, or when the arrays are of another kind than before, or has to allocate; not with every frame.
+NOT_EVERY_FRAME = ("__dealloc__", "_describe_planes", "_follow", "_find_terms")
 
 BROKEN = """
 
@@ -49,7 +51,7 @@ def with_python(lines: list[Line]) -> list[Line]:
 
 
 def _is_inside(line: Line) -> bool:
-    if any(call in line.text for call in AT_THE_DOOR):
+    if any(call in line.text for call in AT_THE_DOOR) or line.function in NOT_EVERY_FRAME:
         return False
     # Once for each call, the report books the cost of giving the GIL away and taking it back on this line.
     return line.in_loop or (line.nogil and line.text.strip() != "with nogil:")

@@ -81,7 +81,7 @@ def test_a_picture_in_several_pieces_is_copied() -> None:
     assert borrow(large) is None
     picture = read_picture(large, needed=lambda size: size)
     assert picture.color == "rgb"
-    np.testing.assert_array_equal(picture.pixels, np.asarray(large))
+    np.testing.assert_array_equal(picture.planes[0], np.asarray(large))
 
 
 def test_padded_rows_are_not_taken_for_whole_ones() -> None:
@@ -89,7 +89,7 @@ def test_padded_rows_are_not_taken_for_whole_ones() -> None:
         "import numpy as np; from PIL import Image; from fastyolo.frames.picture import read_picture\n"
         "noise = np.random.default_rng(0).integers(0, 256, (21, 29, 3)).astype(np.uint8)\n"
         "picture = read_picture(Image.fromarray(noise), needed=lambda size: size)\n"
-        "assert (picture.pixels[..., :3] == noise).all()\n"
+        "assert (picture.planes[0][..., :3] == noise).all()\n"
         "print(picture.color)"
     )
     for alignment, color in (("1", "rgba"), ("64", "rgb")):
@@ -108,8 +108,8 @@ def test_a_pillow_that_gives_nothing_away_gives_the_same_pixels(monkeypatch: pyt
     for image, before in zip(images, modern, strict=True):
         after = read_picture(png(image), needed=lambda size: size)
         assert (before.color, after.color) == (("grey", "grey") if image.mode == "L" else ("rgba", "rgb"))
-        seen = before.pixels if image.mode == "L" else before.pixels[..., :3]
-        np.testing.assert_array_equal(seen, after.pixels)
+        seen = before.planes[0] if image.mode == "L" else before.planes[0][..., :3]
+        np.testing.assert_array_equal(seen, after.planes[0])
 
 
 def test_what_users_get_of_load_image_is_their_own_copy() -> None:

@@ -114,7 +114,7 @@ def test_heads_in_any_order_with_their_quantisation(decode: Callable[..., Decode
 def test_heads_are_left_as_they_were(decode: Callable[..., DecodeResult]) -> None:
     heads = random_heads()
     copies = [head.copy() for head in heads]
-    decode(heads, image_size=(480, 640), letterbox=True, clip=True)
+    decode(heads, image_size=(480, 640), resize="letterbox", clip=True)
     for head, copy in zip(heads, copies, strict=True):
         np.testing.assert_array_equal(head, copy)
 
@@ -176,7 +176,7 @@ def test_decoder_and_decode_nms_agree() -> None:
         "class_agnostic": True,
         "multi_label": True,
         "classes": [1],
-        "letterbox": True,
+        "resize": "letterbox",
         "clip": True,
     }
     for dtype, quantization in ((np.float32, None), (np.int8, LEVELS)):
@@ -199,7 +199,7 @@ def test_defaults_are_those_documented(decode: Callable[..., DecodeResult]) -> N
         "multi_label": False,
         "classes": None,
         "image_size": None,
-        "letterbox": False,
+        "resize": "stretch",
         "clip": False,
     }
     assert_same(decode(heads), decode(heads, **documented))
@@ -219,12 +219,12 @@ def test_integer_like_options_work(decode: Callable[..., DecodeResult]) -> None:
 
 
 def test_one_decoder_over_many_image_sizes() -> None:
-    decoder = Decoder(SPEC, letterbox=True, clip=True, score_threshold=0.1)
+    decoder = Decoder(SPEC, resize="letterbox", clip=True, score_threshold=0.1)
     heads = random_heads()
     sizes = [(480, 640), (64, 96), (1, 1), (2000, 31), (480, 640)]
     for size in sizes:
         expected = fastyolo.decode_nms(
-            heads, spec=SPEC, letterbox=True, clip=True, score_threshold=0.1, image_size=size
+            heads, spec=SPEC, resize="letterbox", clip=True, score_threshold=0.1, image_size=size
         )
         assert_same(decoder(heads, image_size=size), expected)
 
@@ -443,14 +443,14 @@ def test_unknown_nms(decode: Callable[..., DecodeResult], nms: Any) -> None:
 
 @pytest.mark.parametrize("image_size", [(0, 10), (10, 0), (-1, 5), (10,), (1, 2, 3), "ab", 5, (np.nan, 5.0), (None, 4)])
 def test_bad_image_size(decode: Callable[..., DecodeResult], image_size: Any) -> None:
-    for letterbox in (False, True):
+    for resize in ("stretch", "letterbox"):
         with pytest.raises(OptionError, match="image_size"):
-            decode(random_heads(), image_size=image_size, letterbox=letterbox)
+            decode(random_heads(), image_size=image_size, resize=resize)
 
 
 def test_letterbox_needs_the_image_size(decode: Callable[..., DecodeResult]) -> None:
     with pytest.raises(OptionError, match="image_size"):
-        decode(random_heads(), letterbox=True)
+        decode(random_heads(), resize="letterbox")
 
 
 @pytest.mark.parametrize("classes", [[-1], [2], [0, 7], [2**40]])
@@ -588,7 +588,7 @@ def test_decode_nms_sees_every_change_of_its_options() -> None:
     assert_same(call(), Decoder(SPEC, quantization=[(0.01, 0)] * 2, classes=[1])(heads))
     for options in ({"score_threshold": 0.1}, {"iou_threshold": 0.1}, {"nms": "diou"}, {"multi_label": True},
                     {"class_agnostic": True}, {"max_detections": 3}, {"image_size": (30, 40)}, {"clip": True},
-                    {"image_size": (30, 40), "letterbox": True}, {}):  # fmt: skip
+                    {"image_size": (30, 40), "resize": "letterbox"}, {}):  # fmt: skip
         image_size = options.get("image_size")
         rest = {key: value for key, value in options.items() if key != "image_size"}
         decoder = Decoder(SPEC, quantization=quantization, classes=classes, **rest)

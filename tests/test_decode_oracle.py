@@ -17,8 +17,8 @@ THRESHOLDS = (0.0, 0.001, 0.25, 0.6, 1.0)
 GEOMETRIES = (
     {},
     {"image_size": (480, 640)},
-    {"image_size": (480, 640), "letterbox": True},
-    {"image_size": (1080, 607), "letterbox": True, "clip": True},
+    {"image_size": (480, 640), "resize": "letterbox"},
+    {"image_size": (1080, 607), "resize": "letterbox", "clip": True},
     {"image_size": (31, 47)},
     {"clip": True},
     {"image_size": (427, 640), "clip": True},
@@ -54,8 +54,8 @@ def all_boxes(case: Case) -> np.ndarray:
     spec = case.options["spec"]
     heads = real_heads(case.heads, spec, case.options["quantization"])
     boxes = [decode_boxes(head, head_spec) for head, head_spec in zip(heads, spec.heads, strict=True)]
-    image_size, letterbox = case.options.get("image_size"), case.options.get("letterbox", False)
-    return network_to_image(np.concatenate(boxes), image_size, spec.input_size, letterbox)
+    image_size, resize = case.options.get("image_size"), case.options.get("resize", "stretch")
+    return network_to_image(np.concatenate(boxes), image_size, spec.input_size, resize)
 
 
 @pytest.mark.parametrize("score_threshold", THRESHOLDS)

@@ -17,8 +17,8 @@ from command import fastyolo
 from fastyolo.detector import Detector
 from fastyolo.errors import ImageError
 from fastyolo.export.pictures import Pictures
-from fastyolo.frames.picture import Picture, load_image, read_picture
-from fastyolo.frames.reduced import Extent
+from fastyolo.frames.frame import Extent, Frame
+from fastyolo.frames.picture import load_image, read_picture
 from fastyolo.letterbox import placed_size
 from fastyolo.preprocess import Preprocessor
 
@@ -44,10 +44,10 @@ def scene(width: int = 400, height: int = 300) -> Image.Image:
     return image
 
 
-def rgb(picture: Picture) -> npt.NDArray[np.uint8]:
+def rgb(picture: Frame) -> npt.NDArray[np.uint8]:
     """(height, width, 3), whatever the form."""
-    pixels = picture.pixels
-    return np.stack([pixels] * 3, axis=-1) if picture.color == "grey" else pixels[..., :3]
+    (pixels,) = picture.planes
+    return pixels.repeat(3, axis=2) if picture.color == "grey" else pixels[..., :3]
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +101,7 @@ class TestTheScale:
 
     def test_an_image_of_vga_size_is_decoded_in_full_for_the_bundled_model(self) -> None:
         data = encoded(scene(640, 480))
-        picture = read_picture(data, needed=lambda size: placed_size(size, (416, 416), letterbox=False))
+        picture = read_picture(data, needed=lambda size: placed_size(size, (416, 416), resize="stretch"))
         assert picture.extent.scale == 1
         np.testing.assert_array_equal(rgb(picture), load_image(data))
 
@@ -174,7 +174,7 @@ class TestPlaces:
         assert picture.extent.in_full(everything, clip=False).tolist() == [[-7, -5, 401, 323]]
 
 
-def centre(picture: Picture) -> list[float]:
+def centre(picture: Frame) -> list[float]:
     """x and y of the centre of the light, in pixels of the full picture."""
     light = rgb(picture)[..., 0].astype(float)
     weights = (light.sum(axis=axis) for axis in (0, 1))

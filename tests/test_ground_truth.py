@@ -11,8 +11,7 @@ import pytest
 
 from fastyolo.errors import EvaluationError
 from fastyolo.evaluate.ground_truth import match_classes, read_ground_truth
-from fastyolo.names import COCO_CATEGORY_IDS, common_name, is_coco
-from fastyolo.spec import COCO_NAMES
+from fastyolo.names import COCO_CATEGORY_IDS, COCO_NAMES, common_name, is_coco
 
 Document = dict[str, Any]
 

@@ -269,7 +269,7 @@ class TestBadFiles:
         assert error_of("nul\0l.jpg").startswith("cannot read nul\\x00l.jpg")
 
     def test_something_else_altogether(self) -> None:
-        assert error_of(42).endswith("a uint8 (height, width, 3) array, got int")
+        assert error_of(42).endswith("a uint8 array or planes with color=, or a Frame, got int")
 
 
 class TestDecompressionBombs:

@@ -96,8 +96,8 @@ def test_with_all_of_our_rules_it_decodes_as_the_kernel_does() -> None:
     rng = np.random.default_rng(5)
     spec = ModelSpec.yolov4_tiny(names=[str(index) for index in range(7)], input_size=(96, 160))
     heads = [rng.normal(-1, 2, shape).astype(np.float32) for shape in spec.head_shapes]
-    for letterbox in (False, True):
-        ours = decode(heads, spec, (300, 400), OURS, letterbox=letterbox)
+    for resize in ("stretch", "letterbox"):
+        ours = decode(heads, spec, (300, 400), OURS, resize=resize)
         kernel = decode_nms(
             heads,
             spec=spec,
@@ -105,7 +105,7 @@ def test_with_all_of_our_rules_it_decodes_as_the_kernel_does() -> None:
             multi_label=True,
             clip=True,
             image_size=(300, 400),
-            letterbox=letterbox,
+            resize=resize,
         )
         np.testing.assert_array_equal(ours.class_id, kernel.class_id)
         np.testing.assert_allclose(ours.confidence, kernel.confidence, rtol=1e-5)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from fastyolo.letterbox import network_to_image, place
+from fastyolo.letterbox import ResizeMode, network_to_image, place
 
 
 def test_stretch_fills_the_input() -> None:
-    assert place((480, 640), (416, 416), letterbox=False) == (0, 0, 416, 416)
+    assert place((480, 640), (416, 416), resize="stretch") == (0, 0, 416, 416)
 
 
 @pytest.mark.parametrize(
@@ -29,21 +29,21 @@ def test_stretch_fills_the_input() -> None:
     ],
 )
 def test_letterbox_keeps_the_aspect_and_centres(image_size: tuple[int, int], placement: tuple[int, ...]) -> None:
-    assert place(image_size, (416, 416), letterbox=True) == placement
+    assert place(image_size, (416, 416), resize="letterbox") == placement
 
 
-@pytest.mark.parametrize("letterbox", [False, True])
+@pytest.mark.parametrize("resize", ["stretch", "letterbox"])
 @pytest.mark.parametrize("image_size", [(480, 640), (427, 640), (1, 5000), (31, 17), (4000, 3000)])
 @pytest.mark.parametrize("input_size", [(416, 416), (256, 416)])
 def test_the_way_back_leads_to_the_image_corners(
-    image_size: tuple[int, int], input_size: tuple[int, int], letterbox: bool
+    image_size: tuple[int, int], input_size: tuple[int, int], resize: ResizeMode
 ) -> None:
-    x, y, width, height = place(image_size, input_size, letterbox=letterbox)
+    x, y, width, height = place(image_size, input_size, resize=resize)
     assert x >= 0
     assert x + width <= input_size[1]
     assert y >= 0
     assert y + height <= input_size[0]
-    scale_x, scale_y, offset_x, offset_y = network_to_image(image_size, input_size, letterbox=letterbox)
+    scale_x, scale_y, offset_x, offset_y = network_to_image(image_size, input_size, resize=resize)
     assert x * scale_x + offset_x == pytest.approx(0, abs=1e-9)
     assert y * scale_y + offset_y == pytest.approx(0, abs=1e-9)
     assert (x + width) * scale_x + offset_x == pytest.approx(image_size[1])

@@ -93,7 +93,7 @@ def test_any_strides_work_without_a_copy() -> None:
 def test_letterbox_is_the_resized_picture_on_grey(height: int, width: int) -> None:
     image = picture(height, width)
     tensor = Preprocessor((416, 416), dtype=np.uint8, resize="letterbox")(image)[0]
-    x, y, placed_width, placed_height = place((height, width), (416, 416), letterbox=True)
+    x, y, placed_width, placed_height = place((height, width), (416, 416), resize="letterbox")
     inside = np.zeros((416, 416), bool)
     inside[y : y + placed_height, x : x + placed_width] = True
     assert (tensor[~inside] == 128).all()

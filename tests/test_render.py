@@ -15,8 +15,8 @@ from PIL import Image
 from fastyolo.detections import Detections
 from fastyolo.errors import FastYoloError, ImageError, OptionError
 from fastyolo.frames.picture import load_image
+from fastyolo.names import COCO_NAMES
 from fastyolo.results.render import class_color, is_own_picture, plot, save_plot
-from fastyolo.spec import COCO_NAMES
 
 
 def detections(*boxes: tuple[float, float, float, float], class_id: int = 0, names: tuple[str, ...] = COCO_NAMES):  # type: ignore[no-untyped-def]

@@ -14,9 +14,12 @@ import pytest
 
 from fastyolo.detections import Detections
 from fastyolo.errors import FastYoloError, OptionError
-from fastyolo.names import COCO_CATEGORY_IDS
-from fastyolo.results.formats import WRITERS, CsvWriter, JsonLinesWriter, JsonWriter, Result
-from fastyolo.spec import COCO_NAMES
+from fastyolo.names import COCO_CATEGORY_IDS, COCO_NAMES
+from fastyolo.results import writer_of
+from fastyolo.results.csv import CsvWriter
+from fastyolo.results.json import JsonWriter
+from fastyolo.results.jsonl import JsonLinesWriter
+from fastyolo.results.writer import Output, Result
 
 PERSON, BUS, KNIFE, TIE = (COCO_NAMES.index(name) for name in ("person", "bus", "knife", "tie"))
 
@@ -165,7 +168,7 @@ class TestSupervision:
 
 def written(format_name: str, *results: Result) -> str:
     stream = io.StringIO()
-    with WRITERS[format_name](stream) as writer:
+    with writer_of(format_name)(Output(stream)) as writer:
         for result in results:
             writer.write(result)
     return stream.getvalue()
@@ -184,7 +187,7 @@ class TestJson:
 
     def test_an_element_is_written_before_the_next_one_comes(self) -> None:
         stream = io.StringIO()
-        with JsonWriter(stream) as writer:
+        with JsonWriter(Output(stream)) as writer:
             writer.write(PLAIN)
             assert '"street.jpg"' in stream.getvalue()
 
@@ -192,7 +195,7 @@ class TestJson:
         stream = io.StringIO()
 
         def run() -> None:
-            with JsonWriter(stream) as writer:
+            with JsonWriter(Output(stream)) as writer:
                 writer.write(PLAIN)
                 raise KeyboardInterrupt
 
@@ -209,7 +212,7 @@ class TestJson:
                 raise BrokenPipeError(32, "Broken pipe")
 
         stream = ClosedPipe()
-        with pytest.raises(BrokenPipeError), JsonWriter(stream) as writer:
+        with pytest.raises(BrokenPipeError), JsonWriter(Output(stream)) as writer:
             writer.write(PLAIN)
         assert stream.writes == 1
 
@@ -229,7 +232,7 @@ class TestJsonLines:
 
     def test_each_line_is_flushed(self) -> None:
         raw = io.BytesIO()
-        with JsonLinesWriter(io.TextIOWrapper(raw, "utf-8")) as writer:
+        with JsonLinesWriter(Output(io.TextIOWrapper(raw, "utf-8"))) as writer:
             writer.write(PLAIN)
             assert raw.getvalue().endswith(b"}\n")
 
@@ -273,6 +276,6 @@ class TestCsv:
     )
     def test_what_the_terminal_cannot_hold_is_escaped(self, encoding: str, errors: str, expected: bytes) -> None:
         raw = io.BytesIO()
-        with CsvWriter(io.TextIOWrapper(raw, encoding, errors)) as writer:
+        with CsvWriter(Output(io.TextIOWrapper(raw, encoding, errors))) as writer:
             writer.write(Result("größe\udce9", error="x"))
         assert expected in raw.getvalue()

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from fastyolo import COCO_NAMES, HeadSpec, ModelSpec, SpecError
-from fastyolo.spec import fitting_spec, read_names
+from fastyolo.heads import fitting_spec
+from fastyolo.names import read_names
 
 
 def test_the_official_network() -> None:

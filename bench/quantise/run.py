@@ -24,7 +24,8 @@ from fastyolo.export.calibrate import Observer, Statistics, calibrate
 from fastyolo.export.fetch import OFFICIAL_CFG, fetch_weights
 from fastyolo.export.graph import Graph
 from fastyolo.export.pictures import Pictures, find_pictures
-from fastyolo.spec import COCO_NAMES, ModelSpec
+from fastyolo.names import COCO_NAMES
+from fastyolo.spec import ModelSpec
 
 FOLDS = 4
 Fold = tuple[int, int]

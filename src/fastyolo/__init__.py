@@ -19,8 +19,9 @@ if TYPE_CHECKING:
         RuntimeUnavailableError,
         SpecError,
     )
+    from fastyolo.names import COCO_NAMES
     from fastyolo.postprocess import Decoder, DecodeResult, decode_nms
-    from fastyolo.spec import COCO_NAMES, HeadSpec, ModelSpec
+    from fastyolo.spec import HeadSpec, ModelSpec
 
     __version__: str
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, SupportsIndex, overload
 
@@ -15,7 +15,8 @@ from fastyolo.errors import OptionError
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from fastyolo.frames.picture import ImageSource
+    from fastyolo.frames.colors import Color
+    from fastyolo.frames.reading import ImageLike
 
 Float32Array = npt.NDArray[np.float32]
 Int32Array = npt.NDArray[np.int32]
@@ -42,7 +43,7 @@ class Detections:
         names: every class name the network knows.
         orig_shape: (height, width) of the upright image.
         speed: milliseconds by stage: "read" (file to pixels), "preprocess", "inference", "postprocess".
-        source: what was given to `Detector`, or a function that gives its picture, so that `plot()` can draw on it.
+        source: the path that was given to `Detector`, for `plot()`; None for anything else, which is not kept.
     """
 
     xyxy: Float32Array
@@ -51,7 +52,7 @@ class Detections:
     names: tuple[str, ...] = ()
     orig_shape: tuple[int, int] = (0, 0)
     speed: Mapping[str, float] = field(default_factory=dict)
-    source: ImageSource | Callable[[], ImageSource] | None = field(default=None, repr=False)
+    source: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         count = len(self.confidence)
@@ -106,21 +107,27 @@ class Detections:
         """The class name, or "class 7" where `names` has none for it."""
         return self.names[class_id] if 0 <= class_id < len(self.names) else f"class {class_id}"
 
+    def __str__(self) -> str:
+        """What `summary` says, and the boxes, best first, in a few lines."""
+        from fastyolo.results.text import listing
+
+        return listing(self)
+
     def summary(self) -> str:
         """One line for people, such as "2 persons, 1 tie": the most frequent class first."""
-        from fastyolo.results.formats import summary
+        from fastyolo.results.text import summary
 
         return summary(self)
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready dict: width, height, detections (name, class_id, confidence, xyxy) and speed, rounded."""
-        from fastyolo.results.formats import to_dict
+        from fastyolo.results.json import to_dict
 
         return to_dict(self)
 
     def to_json(self, *, indent: int | None = None) -> str:
         """`to_dict` as JSON text."""
-        from fastyolo.results.formats import to_json
+        from fastyolo.results.json import to_json
 
         return to_json(self, indent=indent)
 
@@ -130,18 +137,22 @@ class Detections:
         `category_ids[class_id]` gives the category; by default the 91-category ids of COCO for the 80 COCO names,
         else class_id + 1.
         """
-        from fastyolo.results.formats import to_coco
+        from fastyolo.results.coco import to_coco
 
         return to_coco(self, image_id, category_ids)
 
     def to_supervision(self) -> Any:
         """A `supervision.Detections` of the same boxes. Needs the supervision package."""
-        from fastyolo.results.formats import to_supervision
+        from fastyolo.results.supervision import to_supervision
 
         return to_supervision(self)
 
-    def plot(self, image: ImageSource | None = None) -> Image:
-        """A Pillow image with boxes and labels drawn on a copy of `image` (default: the image detected on)."""
+    def plot(self, image: ImageLike | None = None, *, color: Color = "rgb") -> Image:
+        """A Pillow image with boxes and labels drawn on a copy of `image`, which is what was detected on.
+
+        Without `image` the file at `source` is read again; an array or a Pillow image must be passed, as results keep
+        none. `color` is the pixel format of an array, as for `Detector`.
+        """
         from fastyolo.results.render import plot
 
-        return plot(self, image)
+        return plot(self, image, color=color)

@@ -6,20 +6,22 @@ import dataclasses
 import os
 import threading
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from time import perf_counter
-
-import numpy as np
+from typing import NoReturn
 
 from fastyolo.detections import Detections
-from fastyolo.errors import ModelError, OptionError
-from fastyolo.frames.colors import PixelFormat, Pixels, YuvMatrix, YuvRange, check_color, view_pixels
-from fastyolo.frames.picture import MAX_PIXELS, ImageSource, read_picture
-from fastyolo.frames.reduced import Extent
+from fastyolo.errors import ModelError
+from fastyolo.frames.colors import Color, YuvMatrix, YuvRange
+from fastyolo.frames.picture import MAX_PIXELS
+from fastyolo.frames.reading import ImageLike, as_frame
+from fastyolo.heads import fitting_spec
 from fastyolo.letterbox import ResizeMode, placed_size
 from fastyolo.metadata import find_metadata
+from fastyolo.names import class_ids
 from fastyolo.postprocess import (
     DEFAULT_IOU_THRESHOLD,
     DEFAULT_MAX_DETECTIONS,
@@ -27,12 +29,16 @@ from fastyolo.postprocess import (
     Decoder,
     NmsKind,
 )
-from fastyolo.preprocess import Preprocessor, to_rgb
-from fastyolo.runtime.session import Session, TensorInfo, open_session
-from fastyolo.spec import ModelSpec, fitting_spec
+from fastyolo.preprocess import Preprocessor
+from fastyolo.runtime.outputs import match_outputs
+from fastyolo.runtime.session import Session, open_session
+from fastyolo.spec import ModelSpec
 
 BUNDLED_MODEL = Path(__file__).with_name("models") / "yolov4-tiny_416_int8.tflite"
 """The int8 COCO YOLOv4-tiny that comes with the package."""
+
+STAGES = ("read", "preprocess", "inference", "postprocess")
+"""What `Detections.speed` tells the milliseconds of, in order."""
 
 
 class Detector:
@@ -45,7 +51,8 @@ class Detector:
         device: "cpu", or an external delegate as ``LIB.so[,key=value...]``.
         threads: CPU threads; None takes every core this process may use.
         resize: "stretch" or "letterbox"; None takes what the model was calibrated for.
-        yuv_matrix: "bt601" or "bt709", and yuv_range: "limited" or "full": what nv12 and yuyv images mean.
+        yuv_matrix: "bt601" or "bt709", and yuv_range: "limited" or "full": what Y'CbCr images mean; None takes what a
+            frame says of itself, else "bt601" and "limited".
         score_threshold, iou_threshold, max_detections, nms, class_agnostic, multi_label: see `Decoder`.
         classes: report only these, as ids or names.
         clip: limit boxes to the image.
@@ -66,8 +73,8 @@ class Detector:
         device: str = "cpu",
         threads: int | None = None,
         resize: ResizeMode | None = None,
-        yuv_matrix: YuvMatrix = "bt601",
-        yuv_range: YuvRange = "limited",
+        yuv_matrix: YuvMatrix | None = None,
+        yuv_range: YuvRange | None = None,
         score_threshold: float = DEFAULT_SCORE_THRESHOLD,
         iou_threshold: float = DEFAULT_IOU_THRESHOLD,
         max_detections: int = DEFAULT_MAX_DETECTIONS,
@@ -95,8 +102,7 @@ class Detector:
             yuv_matrix=yuv_matrix,
             yuv_range=yuv_range,
         )
-        self._to_rgb = partial(to_rgb, yuv_matrix=yuv_matrix, yuv_range=yuv_range)
-        self._needed = partial(placed_size, input_size=self.spec.input_size, letterbox=self.resize == "letterbox")
+        self._needed = partial(placed_size, input_size=self.spec.input_size, resize=self.resize)
         self._decode = Decoder(
             self.spec,
             quantization=[tensor.quantization for tensor in self._heads],
@@ -107,7 +113,7 @@ class Detector:
             class_agnostic=class_agnostic,
             multi_label=multi_label,
             classes=None if classes is None else class_ids(self.spec.names, classes),
-            letterbox=self.resize == "letterbox",
+            resize=self.resize,
             clip=clip,
         )
 
@@ -121,90 +127,48 @@ class Detector:
         """The loaded model: which runtime, device and threads, which tensors."""
         return self._session
 
-    def __call__(self, image: ImageSource, *, color: PixelFormat = "rgb") -> Detections:
-        """Detect objects in one image.
+    def __repr__(self) -> str:
+        session = self._session
+        return (
+            f"<Detector {self.model.name}: {self.spec.num_classes} classes, {session.input_size[0]}x"
+            f"{session.input_size[1]}, {session.runtime} {session.version}, {session.device}>"
+        )
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a Detector cannot be pickled or copied, for it holds a loaded model; make one in each process")
+
+    def __call__(self, image: ImageLike, *, color: Color = "rgb") -> Detections:
+        """Detect objects in one image. Arrays are RGB unless `color` says otherwise: for OpenCV's, color="bgr".
 
         A JPEG file much larger than the network's input is decoded at a reduced size, which is faster; boxes and
         `orig_shape` are those of the full picture all the same.
 
         Args:
-            image: path, bytes of an image file, Pillow image, or uint8 array.
-            color: the format of an array: "rgb", "bgr" (what OpenCV gives), "rgba", "bgra", "grey", "nv12" or "yuyv";
-                `PixelFormat` has the shapes.
+            image: path, bytes of an image file, Pillow image, uint8 array, tuple of planes, or a `Frame`.
+            color: the pixel format of an array or of planes, such as "rgb", "bgr" or "nv12"; `frames.Color` lists all
+                with their shapes.
 
         Raises:
             ImageError: the image cannot be used.
+            OptionError: there is no such pixel format.
         """
-        started = perf_counter()
-        # Checked before any view of the interpreter's memory exists: an error that kept one alive would block invoke().
-        check_color(color)
-        pixels, extent = self._read(image, color)
+        laps = [perf_counter()]
+        frame = as_frame(image, color=color, needed=self._needed, max_pixels=self.max_pixels)
         with self._lock:
-            read = perf_counter()
-            self._preprocess.fill(pixels, self._session.input_view())
-            prepared = perf_counter()
+            laps.append(perf_counter())
+            self._preprocess.fill(frame, self._session.input_view())
+            laps.append(perf_counter())
             self._session.invoke()
-            inferred = perf_counter()
-            result = self._decode([self._session.output_view(tensor) for tensor in self._heads], extent.covered)
-            xyxy = extent.in_full(result.xyxy, clip=self._clip)
-            finished = perf_counter()
-        speed = {
-            "read": (read - started) * 1e3,
-            "preprocess": (prepared - read) * 1e3,
-            "inference": (inferred - prepared) * 1e3,
-            "postprocess": (finished - inferred) * 1e3,
-        }
-        source: ImageSource | Callable[[], ImageSource] = image
-        if isinstance(image, np.ndarray) and color != "rgb":
-            source = partial(self._to_rgb, image, color)
-        return Detections(xyxy, result.confidence, result.class_id, self.spec.names, extent.size, speed, source)
-
-    def _read(self, image: ImageSource, color: PixelFormat) -> tuple[Pixels, Extent]:
-        if isinstance(image, np.ndarray):
-            pixels = view_pixels(image, color)
-            return pixels, Extent.full(pixels.size)
-        picture = read_picture(image, needed=self._needed, max_pixels=self.max_pixels)
-        return view_pixels(picture.pixels, picture.color), picture.extent
-
-
-def class_ids(names: Sequence[str], classes: Iterable[int | str]) -> list[int]:
-    """Class names or ids (also as text) -> ids. Names match whatever their case."""
-    known = {name.casefold(): class_id for class_id, name in reversed(list(enumerate(names)))}
-    ids = []
-    for wanted in [classes] if isinstance(classes, str) else classes:
-        text = str(wanted).strip()
-        class_id = known.get(text.casefold(), int(text) if text.isdecimal() else -1)
-        if not 0 <= class_id < len(names):
-            raise OptionError(_unknown_class(text, names))
-        ids.append(class_id)
-    return ids
-
-
-def match_outputs(
-    outputs: Sequence[TensorInfo], spec: ModelSpec, output_names: Sequence[str] | None = None
-) -> list[TensorInfo]:
-    """The output tensor of every head of `spec`: by shape, and by name (from metadata) where shapes are alike.
-
-    Never by position: TFLite's order is not the training order.
-    """
-    matched = []
-    for index, shape in enumerate(spec.head_shapes):
-        fitting = [tensor for tensor in outputs if tensor.shape[-3:] == shape and tensor.shape[:-3] in ((), (1,))]
-        if len(fitting) > 1 and output_names is not None and len(output_names) == len(spec.heads):
-            fitting = [tensor for tensor in fitting if tensor.name == output_names[index]]
-        if len(fitting) > 1:
-            names = ", ".join(tensor.name for tensor in fitting)
-            raise ModelError(f"outputs {names} all have shape {shape}, and no metadata names the one of head {index}")
-        if not fitting:
-            found = ", ".join(f"{tensor.name} {tensor.shape}" for tensor in outputs)
-            suggestion = fitting_spec(tensor.shape[-3:] for tensor in outputs)
-            hint = f"; {suggestion} would fit" if suggestion else ""
-            raise ModelError(f"the model must have an output of shape (1, {_sides(shape)}), got {found}{hint}")
-        matched.append(fitting[0])
-    if len(outputs) != len(matched):
-        extra = ", ".join(f"{tensor.name} {tensor.shape}" for tensor in outputs if tensor not in matched)
-        raise ModelError(f"the model must have {len(matched)} outputs, got {len(outputs)}; unexpected: {extra}")
-    return matched
+            laps.append(perf_counter())
+            heads = tuple(map(self._session.output_view, self._heads))
+            found = self._decode(heads, frame.extent.covered)
+            # A live view of the interpreter's memory would make the next invoke() refuse.
+            del heads
+            xyxy = frame.extent.in_full(found.xyxy, clip=self._clip)
+            laps.append(perf_counter())
+        speed = {stage: (end - start) * 1e3 for stage, (start, end) in zip(STAGES, pairwise(laps), strict=True)}
+        path = os.fspath(image) if isinstance(image, str | os.PathLike) else None
+        return Detections(xyxy, found.confidence, found.class_id, self.spec.names, frame.extent.size, speed, path)
 
 
 def _resolve_spec(
@@ -228,15 +192,3 @@ def _resolve_spec(
         if getattr(spec, field) != getattr(embedded, field):
             warnings.warn(f"the given {field} differ from those in {model}; using the given ones", stacklevel=3)
     return spec
-
-
-def _unknown_class(text: str, names: Sequence[str]) -> str:
-    from difflib import get_close_matches
-
-    close = get_close_matches(text.casefold(), [name.casefold() for name in names], 1)
-    hint = f"; did you mean {close[0]!r}?" if close else f"; the model knows {len(names)}, such as {names[0]!r}"
-    return f"classes must be names or ids of the model, got {text!r}{hint}"
-
-
-def _sides(shape: tuple[int, ...]) -> str:
-    return ", ".join(map(str, shape))

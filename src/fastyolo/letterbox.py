@@ -39,7 +39,7 @@ def check_resize(resize: str) -> ResizeMode:
     raise OptionError(f"resize must be 'stretch' or 'letterbox', got {resize!r}")
 
 
-def place(image_size: tuple[int, int], input_size: tuple[int, int], *, letterbox: bool) -> Placement:
+def place(image_size: tuple[int, int], input_size: tuple[int, int], *, resize: ResizeMode) -> Placement:
     """Place an image in the network input; sizes are (height, width).
 
     Stretching fills the input. Letterboxing keeps the aspect ratio: the scaled size is rounded half up to whole
@@ -47,7 +47,7 @@ def place(image_size: tuple[int, int], input_size: tuple[int, int], *, letterbox
     """
     image_height, image_width = image_size
     input_height, input_width = input_size
-    if not letterbox:
+    if resize == "stretch":
         return Placement(0, 0, input_width, input_height)
     # Integers, so that the side which fills the input does so exactly, on every machine.
     if input_width * image_height <= input_height * image_width:
@@ -59,15 +59,15 @@ def place(image_size: tuple[int, int], input_size: tuple[int, int], *, letterbox
     return Placement((input_width - width) // 2, (input_height - height) // 2, width, height)
 
 
-def placed_size(image_size: tuple[int, int], input_size: tuple[int, int], *, letterbox: bool) -> tuple[int, int]:
+def placed_size(image_size: tuple[int, int], input_size: tuple[int, int], *, resize: ResizeMode) -> tuple[int, int]:
     """(height, width) that an image is resized to in the network input; sizes are (height, width)."""
-    placement = place(image_size, input_size, letterbox=letterbox)
+    placement = place(image_size, input_size, resize=resize)
     return placement.height, placement.width
 
 
-def network_to_image(image_size: tuple[int, int], input_size: tuple[int, int], *, letterbox: bool) -> Affine:
+def network_to_image(image_size: tuple[int, int], input_size: tuple[int, int], *, resize: ResizeMode) -> Affine:
     """Return the map from network pixels back to image pixels: the inverse of `place`. Sizes are (height, width)."""
-    placement = place(image_size, input_size, letterbox=letterbox)
+    placement = place(image_size, input_size, resize=resize)
     scale_x = image_size[1] / placement.width
     scale_y = image_size[0] / placement.height
     return Affine(scale_x, scale_y, -placement.x * scale_x, -placement.y * scale_y)

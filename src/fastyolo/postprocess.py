@@ -17,15 +17,17 @@ from __future__ import annotations
 import operator
 import threading
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from fastyolo.errors import DecoderBusyError, HeadError, OptionError
+from fastyolo.heads import match_heads
 from fastyolo.kernels import postprocess as kernel
-from fastyolo.letterbox import Affine, network_to_image
-from fastyolo.spec import HeadSpec, ModelSpec, fitting_spec
+from fastyolo.letterbox import Affine, ResizeMode, check_resize, network_to_image
+from fastyolo.spec import HEAD_TYPES, HeadSpec, ModelSpec
 
 NmsKind = Literal["iou", "diou"]
 NMS_KINDS: tuple[NmsKind, ...] = ("iou", "diou")
@@ -68,7 +70,7 @@ class Decoder:
         class_agnostic: let boxes of different classes suppress each other.
         multi_label: report every class of a box that passes, not only its best one. For evaluation.
         classes: report only these class ids.
-        letterbox: the image was letterboxed into the network input, not stretched.
+        resize: how the image was fitted into the network input, "stretch" or "letterbox"; None is what `spec` says.
         clip: limit boxes to the image, after NMS.
 
     Raises:
@@ -90,7 +92,7 @@ class Decoder:
         class_agnostic: bool = False,
         multi_label: bool = False,
         classes: Iterable[int] | None = None,
-        letterbox: bool = False,
+        resize: ResizeMode | None = None,
         clip: bool = False,
     ) -> None:
         if not isinstance(spec, ModelSpec):
@@ -107,7 +109,7 @@ class Decoder:
                 f"quantization must hold one (scale, zero_point) per head, expected {len(spec.heads)}, "
                 f"got {len(self.quantization)}"
             )
-        self.letterbox = letterbox
+        self.resize: ResizeMode = spec.resize if resize is None else check_resize(resize)
         self.clip = clip
         self._transform: tuple[object, tuple[float, ...]] = (_NO_SIZE, ())
         num_boxes = sum(rows * columns * len(head.anchors) for head, rows, columns in _grids(spec))
@@ -132,13 +134,14 @@ class Decoder:
             np.empty((num_kept, 4), np.float32),
             np.empty(num_kept, np.float32),
             np.empty(num_kept, np.int32),
+            partial(_plan, spec, self.quantization),
             np.empty,
             np.dtype(np.float32),
             np.dtype(np.int32),
         )
         for index, (head, rows, columns) in enumerate(_grids(spec)):
             self._workspace.set_head(
-                index, rows, columns, len(head.anchors), head.stride, head.scale_x_y, head.new_coords
+                index, rows, columns, len(head.anchors), head.stride, head.scale_x_y, HEAD_TYPES.index(head.type)
             )
 
     def __call__(self, heads: Sequence[HeadArray], image_size: tuple[int, int] | None = None) -> DecodeResult:
@@ -162,21 +165,23 @@ class Decoder:
             transform = self._image_transform(image_size)
             # A copy: a list may change before the next call.
             self._transform = (None if image_size is None else tuple(image_size), transform)
+        if not isinstance(heads, tuple):
+            heads = _as_tuple(heads)
         try:
-            arrays = self._workspace.run(heads, transform)
-            if arrays is None:
-                arrays = self._workspace.run(self._prepared(heads), transform)
+            return _new_result(DecodeResult, self._workspace.run(heads, transform))
         except kernel.Busy:
-            arrays = None
-        if arrays is None:  # or its tables were exchanged by another thread in between
-            raise DecoderBusyError("this Decoder is in use in another thread; give each thread its own")
-        return _new_result(DecodeResult, arrays)
+            raise DecoderBusyError("this Decoder is in use in another thread; give each thread its own") from None
+        except BufferError as error:
+            raise HeadError(f"heads must be NumPy arrays that can be read, got {error or 'other memory'}") from None
 
     def _image_transform(self, image_size: tuple[int, int] | None) -> tuple[float, ...]:
         """scale_x, scale_y, offset_x, offset_y, width and height, for boxes in an image of that size."""
         if image_size is None:
-            if self.letterbox:
-                raise OptionError("letterbox=True needs image_size=(height, width) to undo the bars, got None")
+            if self.resize == "letterbox":
+                raise OptionError(
+                    "resize='letterbox' needs image_size=(height, width) to undo the bars, got None; "
+                    "pass resize='stretch' for boxes in network pixels"
+                )
             height, width = self.spec.input_size
             return (*Affine(1.0, 1.0, 0.0, 0.0), float(width), float(height))
         try:
@@ -187,47 +192,8 @@ class Decoder:
             raise OptionError(
                 f"image_size must be between 1 and {_LARGEST_IMAGE} pixels each way, got height {height}, width {width}"
             )
-        affine = network_to_image((height, width), self.spec.input_size, letterbox=self.letterbox)
+        affine = network_to_image((height, width), self.spec.input_size, resize=self.resize)
         return (*affine, float(width), float(height))
-
-    def _prepared(self, heads: Sequence[HeadArray]) -> list[HeadArray]:
-        """The heads as the kernel reads them at once, with the tables of integer ones loaded; or why they cannot be."""
-        arrays = []
-        for index, position in enumerate(self._match(heads)):
-            array = heads[position]
-            if array.dtype.str != _FLOAT32:
-                self._load_tables(index, position, array.dtype)
-            arrays.append((position, array))
-        return [np.require(array, requirements=("C", "A")) for _, array in sorted(arrays, key=lambda pair: pair[0])]
-
-    def _match(self, heads: Sequence[HeadArray]) -> list[int]:
-        """For every head of the spec, the position of its array in `heads`."""
-        if isinstance(heads, np.ndarray) or not isinstance(heads, Sequence):
-            raise HeadError(f"heads must be a list of arrays, one per detection head, got {type(heads).__name__}")
-        shapes = [_cell_shape(position, head) for position, head in enumerate(heads)]
-        free = list(range(len(shapes)))
-        order = []
-        for expected in self.spec.head_shapes:
-            position = next((position for position in free if shapes[position] == expected), None)
-            if position is None or len(shapes) != len(self.spec.heads):
-                raise HeadError(_mismatch(self.spec, shapes))
-            free.remove(position)
-            order.append(position)
-        return order
-
-    def _load_tables(self, index: int, position: int, dtype: np.dtype[Any]) -> None:
-        pair = self.quantization[position] if self.quantization else None
-        if pair is None:
-            raise HeadError(
-                f"head {position} is {dtype}: pass quantization=[(scale, zero_point), ...], one pair per head"
-            )
-        scale, zero_point = pair
-        lowest, highest = _BYTE_RANGES[dtype.str]
-        if not lowest <= zero_point <= highest:
-            raise HeadError(
-                f"quantization[{position}]: zero_point must be in {lowest}..{highest} for {dtype}, got {zero_point}"
-            )
-        self._workspace.set_quantization(index, position, scale, zero_point, lowest < 0)
 
 
 def decode_nms(
@@ -243,7 +209,7 @@ def decode_nms(
     multi_label: bool = False,
     classes: Iterable[int] | None = None,
     image_size: tuple[int, int] | None = None,
-    letterbox: bool = False,
+    resize: ResizeMode | None = None,
     clip: bool = False,
 ) -> DecodeResult:
     """Decode the raw outputs of a YOLO network and suppress overlapping boxes.
@@ -260,7 +226,7 @@ def decode_nms(
         classes = tuple(classes)
     key = (
         spec, quantization, score_threshold, iou_threshold, max_detections, nms, class_agnostic, multi_label, classes,
-        letterbox, clip,
+        resize, clip,
     )  # fmt: skip
     if getattr(_latest, "key", None) != key:
         _latest.key = None
@@ -274,7 +240,7 @@ def decode_nms(
             class_agnostic=class_agnostic,
             multi_label=multi_label,
             classes=classes,
-            letterbox=letterbox,
+            resize=resize,
             clip=clip,
         )
         _latest.key = key
@@ -355,30 +321,52 @@ def _check_pair(position: int, pair: tuple[float, int] | None) -> tuple[float, i
     return scale, int(zero_point)
 
 
-def _cell_shape(position: int, head: HeadArray) -> tuple[int, ...]:
-    """The shape of one head without its batch axis."""
+def _as_tuple(heads: Sequence[HeadArray]) -> tuple[HeadArray, ...]:
+    if isinstance(heads, np.ndarray) or not isinstance(heads, Sequence):
+        raise HeadError(f"heads must be a list of arrays, one per detection head, got {type(heads).__name__}")
+    return tuple(heads)
+
+
+def _plan(
+    spec: ModelSpec, quantization: tuple[tuple[float, int] | None, ...] | None, heads: tuple[HeadArray, ...]
+) -> tuple[tuple[int, float, int], ...]:
+    """For every head of `spec` the position of its array in `heads`, and the (scale, zero_point) of an integer one.
+
+    The kernel asks when the arrays are in another order or of other types than before.
+    """
+    arrays = [_as_array(position, head) for position, head in enumerate(heads)]
+    order = match_heads(spec, [array.shape for array in arrays])
+    return tuple((position, *_quantization_of(position, arrays[position].dtype, quantization)) for position in order)
+
+
+def _as_array(position: int, head: object) -> HeadArray:
+    """One head as an array of a type that the kernel reads."""
     if not isinstance(head, np.ndarray):
-        raise HeadError(f"head {position} must be a NumPy array, got {type(head).__name__}; pass np.asarray(head)")
-    kind = head.dtype.str
-    if kind != _FLOAT32 and kind not in _BYTE_RANGES:
+        try:
+            head = np.asarray(memoryview(head))  # type: ignore[arg-type]
+        except (TypeError, ValueError, BufferError):
+            name = type(head).__name__
+            raise HeadError(f"head {position} must be a NumPy array, got {name}; pass np.asarray(head)") from None
+    if head.dtype.str != _FLOAT32 and head.dtype.str not in _BYTE_RANGES:
         raise HeadError(
             f"head {position} must be float32, int8 or uint8, got {head.dtype}; pass head.astype(np.float32)"
         )
-    shape = head.shape
-    if len(shape) == 4 and shape[0] != 1:
-        raise HeadError(f"head {position} must hold one image, got a batch of {shape[0]}; pass head[i] for each")
-    return shape[1:] if len(shape) == 4 else shape
+    if head.ndim == 4 and head.shape[0] != 1:
+        raise HeadError(f"head {position} must hold one image, got a batch of {head.shape[0]}; pass head[i] for each")
+    return head
 
 
-def _mismatch(spec: ModelSpec, shapes: Sequence[tuple[int, ...]]) -> str:
-    """The one line that says which heads were expected and which came."""
-    expected = spec.head_shapes
-    message = f"heads must have shapes {_list(expected)} for this spec (batch axis optional), got {_list(shapes)}"
-    if sorted(shapes) == sorted((channels, rows, columns) for rows, columns, channels in expected):
-        return f"{message}; these are channels-first: pass head.transpose(1, 2, 0) of each"
-    suggestion = fitting_spec(shapes)
-    return f"{message}; {suggestion} would fit" if suggestion else message
-
-
-def _list(shapes: Iterable[tuple[int, ...]]) -> str:
-    return " and ".join(str(shape) for shape in shapes) or "no arrays"
+def _quantization_of(
+    position: int, dtype: np.dtype[Any], quantization: tuple[tuple[float, int] | None, ...] | None
+) -> tuple[float, int]:
+    if dtype.str == _FLOAT32:
+        return 1.0, 0
+    pair = quantization[position] if quantization else None
+    if pair is None:
+        raise HeadError(f"head {position} is {dtype}: pass quantization=[(scale, zero_point), ...], one pair per head")
+    lowest, highest = _BYTE_RANGES[dtype.str]
+    if not lowest <= pair[1] <= highest:
+        raise HeadError(
+            f"quantization[{position}]: zero_point must be in {lowest}..{highest} for {dtype}, got {pair[1]}"
+        )
+    return pair

@@ -1,4 +1,4 @@
-"""Pixels -> input tensor, in one pass.
+"""Frame -> input tensor, in one pass.
 
 The resize is bilinear with half-pixel centres and no antialias: ``source = (target + 0.5) * source_size / target_size
 - 0.5``, edges repeated; the geometry of OpenCV's INTER_LINEAR. The network sees ``pixel / 255``; an integer tensor
@@ -14,16 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fastyolo.errors import ModelError
-from fastyolo.frames.colors import (
-    Layout,
-    PixelFormat,
-    Pixels,
-    YuvMatrix,
-    YuvRange,
-    check_color,
-    view_pixels,
-    yuv_to_rgb,
-)
+from fastyolo.frames.colors import Color, YuvMatrix, YuvRange, check_yuv, yuv_to_rgb
+from fastyolo.frames.frame import Frame, Pixels, UInt8Array, view_frame
 from fastyolo.kernels import preprocess as kernel
 from fastyolo.letterbox import LETTERBOX_GREY, ResizeMode, check_resize, place
 
@@ -41,8 +33,9 @@ class Preprocessor:
         dtype: int8, uint8 or float32.
         quantization: (scale, zero_point) of an integer tensor; default (1/255, -128) for int8, (1/255, 0) for uint8.
         resize: "stretch" to the input size, or "letterbox": keep the aspect ratio, centred on grey 128.
-        yuv_matrix: "bt601", or "bt709" for what most HD cameras give. Only for nv12 and yuyv images, as is the next.
-        yuv_range: "limited" (luma 16 to 235), or "full".
+        yuv_matrix: "bt601", or "bt709" for what most HD cameras give; None takes what the frame says, else "bt601".
+            Only for Y'CbCr, as is the next.
+        yuv_range: "limited" (luma 16 to 235), or "full"; None takes what the frame says, else "limited".
 
     The tables of the last image size and format are kept, so frames of one kind cost nothing extra. Not for two threads
     at once.
@@ -55,26 +48,25 @@ class Preprocessor:
         dtype: npt.DTypeLike = np.int8,
         quantization: tuple[float, int] | None = None,
         resize: ResizeMode = "stretch",
-        yuv_matrix: YuvMatrix = "bt601",
-        yuv_range: YuvRange = "limited",
+        yuv_matrix: YuvMatrix | None = None,
+        yuv_range: YuvRange | None = None,
     ) -> None:
         self.input_size = input_size
         self.dtype = np.dtype(dtype)
         self.resize = check_resize(resize)
         self._multiplier, self._offset, self._limits = _transfer(self.dtype, quantization)
-        self._yuv = yuv_to_rgb(yuv_matrix, yuv_range)
-        self._planned: tuple[tuple[int, int], Layout] | None = None
+        check_yuv(yuv_matrix, yuv_range)
+        self._yuv = yuv_matrix, yuv_range
+        self._planned: tuple[object, ...] | None = None
         self._resizer: kernel.Resizer
 
-    def __call__(
-        self, image: npt.NDArray[np.uint8], out: Tensor | None = None, *, color: PixelFormat = "rgb"
-    ) -> Tensor:
+    def __call__(self, image: Pixels, out: Tensor | None = None, *, color: Color = "rgb") -> Tensor:
         """Resize and quantise one image.
 
         Args:
-            image: uint8 (H, W, 3), or the shape that `color` has in `PixelFormat`; any strides.
+            image: uint8 array, or tuple of planes, of the shapes that `color` has in `frames.Color`; any strides.
             out: tensor (height, width, 3) or (1, height, width, 3) to write into; by default a new one.
-            color: the format of `image`: "rgb", "bgr", "rgba", "bgra", "grey", "nv12" or "yuyv". The network gets RGB.
+            color: the pixel format of `image`, "rgb" unless you say otherwise. The network gets RGB.
 
         Returns:
             `out`, or a new array (1, height, width, 3).
@@ -84,10 +76,10 @@ class Preprocessor:
             OptionError: there is no such format.
             ModelError: `out` does not fit.
         """
-        return self.fill(view_pixels(image, check_color(color)), out)
+        return self.fill(view_frame(image, color), out)
 
-    def fill(self, pixels: Pixels, out: Tensor | None = None) -> Tensor:
-        """The same for an image that was checked before."""
+    def fill(self, frame: Frame, out: Tensor | None = None) -> Tensor:
+        """The same for a frame."""
         if out is None:
             out = np.empty((1, *self.input_size, 3), self.dtype)
         if out.shape[-3:] != (*self.input_size, 3) or out.size != self.input_size[0] * self.input_size[1] * 3:
@@ -95,29 +87,34 @@ class Preprocessor:
         if out.dtype != self.dtype:
             raise ModelError(f"input tensor must be {self.dtype}, got {out.dtype}")
         target = out.reshape(out.shape[-3:])
-        if (pixels.size, pixels.layout) != self._planned:
+        wanted = (frame.size, frame.color, frame.yuv_matrix, frame.yuv_range)
+        if wanted != self._planned:
             self._planned = None
-            self._resizer = self._plan(pixels.size, pixels.layout)
-            self._planned = (pixels.size, pixels.layout)
+            self._resizer = self._plan(frame)
+            self._planned = wanted
         if self.dtype == np.int8:
-            self._resizer.to_int8(pixels.array, target)
+            self._resizer.to_int8(target, *frame.planes)
         elif self.dtype == np.uint8:
-            self._resizer.to_uint8(pixels.array, target)
+            self._resizer.to_uint8(target, *frame.planes)
         else:
-            self._resizer.to_float32(pixels.array, target)
+            self._resizer.to_float32(target, *frame.planes)
         return out
 
-    def _plan(self, size: tuple[int, int], layout: Layout) -> kernel.Resizer:
-        x, y, width, height = place(size, self.input_size, letterbox=self.resize == "letterbox")
+    def _plan(self, frame: Frame) -> kernel.Resizer:
+        layout = frame.layout
+        matrix, value_range = self._yuv
+        x, y, width, height = place(frame.size, self.input_size, resize=self.resize)
         return kernel.Resizer(
-            layout.number,
+            layout.kind,
+            layout.planes,
             layout.swapped,
-            *size,
+            layout.first,
+            *frame.size,
             x,
             y,
-            *_taps(size[1], width),
-            *_taps(size[0], height),
-            self._yuv,
+            *_taps(frame.size[1], width),
+            *_taps(frame.size[0], height),
+            yuv_to_rgb(matrix or frame.yuv_matrix or "bt601", value_range or frame.yuv_range or "limited"),
             self._multiplier,
             self._offset,
             *self._limits,
@@ -125,16 +122,9 @@ class Preprocessor:
         )
 
 
-def to_rgb(
-    image: npt.NDArray[np.uint8],
-    color: PixelFormat,
-    yuv_matrix: YuvMatrix = "bt601",
-    yuv_range: YuvRange = "limited",
-) -> npt.NDArray[np.uint8]:
-    """Return the picture as uint8 (H, W, 3) RGB, in full size: what the network would see if it were as large."""
-    pixels = view_pixels(image, check_color(color))
-    prepare = Preprocessor(pixels.size, dtype=np.uint8, yuv_matrix=yuv_matrix, yuv_range=yuv_range)
-    rgb: npt.NDArray[np.uint8] = prepare.fill(pixels)[0]
+def to_rgb(frame: Frame) -> UInt8Array:
+    """Return a frame's pixels as uint8 (H, W, 3) RGB, in full size: what the network would see if it were as large."""
+    rgb: UInt8Array = Preprocessor(frame.size, dtype=np.uint8).fill(frame)[0]
     return rgb
 
 

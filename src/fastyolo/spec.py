@@ -4,30 +4,23 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from fastyolo.errors import SpecError
 from fastyolo.letterbox import RESIZE_MODES, ResizeMode
-
-COCO_NAMES: tuple[str, ...] = (
-    "person", "bicycle", "car", "motorbike", "aeroplane", "bus", "train", "truck", "boat", "traffic light",
-    "fire hydrant", "stop sign", "parking meter", "bench", "bird", "cat", "dog", "horse", "sheep", "cow",
-    "elephant", "bear", "zebra", "giraffe", "backpack", "umbrella", "handbag", "tie", "suitcase", "frisbee",
-    "skis", "snowboard", "sports ball", "kite", "baseball bat", "baseball glove", "skateboard", "surfboard",
-    "tennis racket", "bottle", "wine glass", "cup", "fork", "knife", "spoon", "bowl", "banana", "apple",
-    "sandwich", "orange", "broccoli", "carrot", "hot dog", "pizza", "donut", "cake", "chair", "sofa",
-    "pottedplant", "bed", "diningtable", "toilet", "tvmonitor", "laptop", "mouse", "remote", "keyboard",
-    "cell phone", "microwave", "oven", "toaster", "sink", "refrigerator", "book", "clock", "vase", "scissors",
-    "teddy bear", "hair drier", "toothbrush",
-)  # fmt: skip
-"""The 80 COCO classes in training order, spelled as Darknet spells them."""
+from fastyolo.names import COCO_NAMES
 
 YOLOV4_TINY_ANCHORS: tuple[tuple[float, float], ...] = (
     (10, 14), (23, 27), (37, 58), (81, 82), (135, 169), (344, 319),
 )  # fmt: skip
 """(width, height) in network pixels, from the official yolov4-tiny.cfg."""
+
+
+HeadType = Literal["darknet", "new_coords"]
+HEAD_TYPES: tuple[HeadType, ...] = ("darknet", "new_coords")
+"""What the terms of a head are, in the kernel's order: its `HeadType` has one case for each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +53,11 @@ class HeadSpec:
             raise SpecError(f"scale_x_y must be a positive number, got {self.scale_x_y!r}")
         object.__setattr__(self, "anchors", anchors)
         object.__setattr__(self, "scale_x_y", float(self.scale_x_y))
+
+    @property
+    def type(self) -> HeadType:
+        """Which of the `HEAD_TYPES` it is."""
+        return "new_coords" if self.new_coords else "darknet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,33 +182,3 @@ class ModelSpec:
                 for head in self.heads
             ],
         }
-
-
-def read_names(path: str | os.PathLike[str]) -> tuple[str, ...]:
-    """Read a Darknet .names file: one class name per line, trailing blank lines ignored."""
-    try:
-        with open(path, encoding="utf-8-sig") as file:
-            lines = [line.strip() for line in file.read().rstrip().splitlines()]
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise SpecError(f"cannot read class names from {os.fspath(path)}: {reason}") from None
-    if not lines or not all(lines):
-        raise SpecError(f"{os.fspath(path)} must hold one class name per line, got an empty line or file")
-    return tuple(lines)
-
-
-def fitting_spec(shapes: Iterable[Sequence[int]]) -> str | None:
-    """The `ModelSpec` call that would fit two heads of these (rows, columns, channels), for error messages."""
-    heads = sorted((tuple(shape) for shape in shapes), reverse=True)
-    if len(heads) != 2 or any(len(shape) != 3 or min(shape) < 1 for shape in heads):
-        return None
-    fine, coarse = heads
-    classes, rest = divmod(coarse[2], 3)
-    if fine != (coarse[0] * 2, coarse[1] * 2, coarse[2]) or rest or classes <= 5:
-        return None
-    arguments = []
-    if classes - 5 != len(COCO_NAMES):
-        arguments.append(f"names=[... your {classes - 5} class names]")
-    if coarse[:2] != (13, 13):
-        arguments.append(f"input_size=({coarse[0] * 32}, {coarse[1] * 32})")
-    return f"ModelSpec.yolov4_tiny({', '.join(arguments)})"

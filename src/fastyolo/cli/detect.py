@@ -25,22 +25,20 @@ from fastyolo.cli.options import (
     ThreadsOption,
     spec_from_options,
 )
+from fastyolo.results import FORMATS, writer_of
 
 if TYPE_CHECKING:
     from fastyolo.detections import Detections
     from fastyolo.detector import Detector
-    from fastyolo.results.formats import Result, ResultWriter
     from fastyolo.results.output_names import OutputNames
+    from fastyolo.results.writer import Result, ResultWriter
     from fastyolo.sources.paths import Source
 
 DEFAULT_OUTPUT = Path("fastyolo-out")
 
 
-class Format(str, Enum):
-    table = "table"
-    json = "json"
-    jsonl = "jsonl"
-    csv = "csv"
+Format = Enum("Format", {name: name for name in FORMATS}, type=str)  # type: ignore[misc]
+TABLE = Format("table")
 
 
 def detect(
@@ -52,7 +50,7 @@ def detect(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="DIR", help="Save annotated copies into this folder.")
     ] = None,
-    output_format: Annotated[Format, typer.Option("--format", "-f", help="How results are printed.")] = Format.table,
+    output_format: Annotated[Format, typer.Option("--format", "-f", help="How results are printed.")] = TABLE,
     conf: Annotated[float, typer.Option("--conf", min=0, max=1, help="Lowest score that is reported.")] = 0.25,
     iou: Annotated[float, typer.Option("--iou", min=0, max=1, help="Overlap above which NMS drops a box.")] = 0.45,
     nms: Annotated[Nms, typer.Option("--nms", help="'diou' is what Darknet's greedynms computes.")] = Nms.iou,
@@ -85,6 +83,7 @@ def detect(
     from fastyolo.detector import Detector
     from fastyolo.frames.picture import MAX_PIXELS, raise_pillow_limit
     from fastyolo.results.output_names import OutputNames
+    from fastyolo.results.writer import Output
     from fastyolo.sources.paths import expand_sources
 
     entries = list(expand_sources(sources, recursive=recursive))
@@ -109,22 +108,26 @@ def detect(
         folder = output if output is not None else DEFAULT_OUTPUT
         _make_folder(folder)
         copies = OutputNames(folder, [entry.path for entry in entries if entry.error is None])
-    return _run(detector, entries, copies, output_format, timing)
+    writer = writer_of(output_format.value)(Output(sys.stdout, timing=timing))
+    # On one terminal a bar would break long lines of JSON or CSV.
+    bar = len(entries) > 1 and (output_format is TABLE or not sys.stdout.isatty())
+    return _run(detector, entries, copies, writer, bar=bar, timing=timing)
 
 
 def _run(
-    detector: Detector, entries: Sequence[Source], copies: OutputNames | None, output_format: Format, timing: bool
+    detector: Detector,
+    entries: Sequence[Source],
+    copies: OutputNames | None,
+    writer: ResultWriter,
+    *,
+    bar: bool,
+    timing: bool,
 ) -> int:
     """Run every source and print its result as it comes; returns the exit code."""
     failures = 0
     saved: list[str] = []
     speeds: list[dict[str, float]] = []
-    # On one terminal a bar would break long lines of JSON or CSV.
-    bar = len(entries) > 1 and (output_format is Format.table or not sys.stdout.isatty())
-    with (
-        progress("detecting", len(entries)) if bar else nullcontext(lambda: None) as advance,
-        _writer(output_format, timing) as writer,
-    ):
+    with progress("detecting", len(entries)) if bar else nullcontext(lambda: None) as advance, writer:
         for result in _results(detector, entries, copies, saved):
             if result.detections is None:
                 failures += 1
@@ -145,7 +148,7 @@ def _results(
     detector: Detector, entries: Sequence[Source], copies: OutputNames | None, saved: list[str]
 ) -> Iterator[Result]:
     from fastyolo.errors import FastYoloError
-    from fastyolo.results.formats import Result
+    from fastyolo.results.writer import Result
 
     for entry in entries:
         if entry.error is not None:
@@ -179,16 +182,6 @@ def _make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise FastYoloError(f"cannot make the output folder {folder}: {error.strerror}") from None
-
-
-def _writer(output_format: Format, timing: bool) -> ResultWriter:
-    from fastyolo.results.formats import WRITERS
-
-    if output_format is Format.table:
-        from fastyolo.cli.table import TableWriter
-
-        return TableWriter(sys.stdout, timing)
-    return WRITERS[output_format.value](sys.stdout)
 
 
 def _say_timing(speeds: list[dict[str, float]], detector: Detector) -> None:

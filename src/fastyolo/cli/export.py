@@ -104,7 +104,7 @@ def export(
     if report is not None:
         _check_report(report, output, calibrated=calibration is not None)
     from fastyolo.export import export as run
-    from fastyolo.spec import read_names
+    from fastyolo.names import read_names
 
     with stepwise_progress() as progress:
         result = run(

@@ -47,7 +47,8 @@ class Nms(str, Enum):
 def spec_from_options(model: Path | None, cfg: str | None, names: Path | None):  # type: ignore[no-untyped-def]
     """The `ModelSpec` that --cfg and --names describe, None where both are absent."""
     from fastyolo.errors import SpecError
-    from fastyolo.spec import ModelSpec, read_names
+    from fastyolo.names import read_names
+    from fastyolo.spec import ModelSpec
 
     class_names = read_names(names) if names is not None else None
     if cfg == "yolov4-tiny":

@@ -17,7 +17,7 @@ from threading import Event
 from typing import Any
 
 from fastyolo.detections import Detections
-from fastyolo.detector import Detector, match_outputs
+from fastyolo.detector import Detector
 from fastyolo.errors import EvaluationError
 from fastyolo.evaluate.ground_truth import StrPath, read_ground_truth
 from fastyolo.evaluate.ladder_rules import Float32Array, InputRule, Rules, decode, dequantise, reference_tensor
@@ -25,11 +25,12 @@ from fastyolo.evaluate.parallel import open_workers, over_pictures
 from fastyolo.evaluate.run import Settings, categories_of
 from fastyolo.evaluate.scoring import Found, Progress, Scores, require_pycocotools, score
 from fastyolo.files import shown
-from fastyolo.frames.picture import Picture, load_image, read_picture
-from fastyolo.frames.reduced import Extent
+from fastyolo.frames.frame import Frame, view_frame
+from fastyolo.frames.picture import load_image, read_picture
 from fastyolo.letterbox import placed_size
 from fastyolo.metadata import find_metadata
 from fastyolo.preprocess import Preprocessor, Tensor
+from fastyolo.runtime.outputs import match_outputs
 from fastyolo.spec import ModelSpec
 
 OURS = Settings()
@@ -165,8 +166,8 @@ class _Network:
     def __init__(self, detector: Detector) -> None:
         self.path = detector.model
         self.spec = detector.spec
-        self.letterbox = detector.resize == "letterbox"
-        self.needed = partial(placed_size, input_size=self.spec.input_size, letterbox=self.letterbox)
+        self.resize = detector.resize
+        self.needed = partial(placed_size, input_size=self.spec.input_size, resize=self.resize)
         self.session = detector.session
         self.input = self.session.input
         self._outputs = match_outputs(
@@ -176,20 +177,20 @@ class _Network:
             self.spec.input_size,
             dtype=self.input.dtype,
             quantization=self.input.quantization,
-            resize=detector.resize,
+            resize=self.resize,
         )
 
-    def heads(self, image: Picture, rule: InputRule) -> list[Float32Array]:
+    def heads(self, image: Frame, rule: InputRule) -> list[Float32Array]:
         """The network's answer, in the order of the spec's heads."""
         self.session.input_view()[0] = self._tensor(image, rule)
         self.session.invoke()
         return [dequantise(self.session.output_view(tensor), tensor.quantization)[0] for tensor in self._outputs]
 
-    def _tensor(self, image: Picture, rule: InputRule) -> Tensor:
+    def _tensor(self, image: Frame, rule: InputRule) -> Tensor:
         if rule == "ours" or self.input.quantization is None:
-            tensor: Tensor = self._preprocess(image.pixels, color=image.color)[0]
+            tensor: Tensor = self._preprocess.fill(image)[0]
             return tensor
-        return reference_tensor(image.pixels, self.spec.input_size, self.input.dtype, self.input.quantization, rule)
+        return reference_tensor(image.planes[0], self.spec.input_size, self.input.dtype, self.input.quantization, rule)
 
 
 class _Climber:
@@ -203,7 +204,7 @@ class _Climber:
         integer, real = self.networks
         picture = read_picture(path, needed=integer.needed)
         # The reference decodes in full whatever the size.
-        full = Picture(load_image(path), "rgb", Extent.full(picture.extent.size))
+        full = view_frame(load_image(path))
         heads: dict[InputRule, list[Float32Array]] = {}
         rows = []
         for _, rules in _rungs()[:-1]:
@@ -214,9 +215,9 @@ class _Climber:
         return [*rows, _decode(real, real.heads(picture, "ours"), picture, _rungs()[-1][1])]
 
 
-def _decode(network: _Network, heads: Sequence[Float32Array], image: Picture, rules: Rules) -> Detections:
-    letterbox = network.letterbox and rules.input == "ours"
-    found = decode(heads, network.spec, image.extent.covered, rules, letterbox=letterbox)
+def _decode(network: _Network, heads: Sequence[Float32Array], image: Frame, rules: Rules) -> Detections:
+    resize = network.resize if rules.input == "ours" else "stretch"
+    found = decode(heads, network.spec, image.extent.covered, rules, resize=resize)
     return replace(found, xyxy=image.extent.in_full(found.xyxy, clip=rules.clip), orig_shape=image.extent.size)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastyolo.detections import Detections
-from fastyolo.letterbox import network_to_image
+from fastyolo.letterbox import ResizeMode, network_to_image
 from fastyolo.spec import HeadSpec, ModelSpec
 
 Float32Array = npt.NDArray[np.float32]
@@ -110,17 +110,17 @@ def decode(
     image_size: tuple[int, int],
     rules: Rules,
     *,
-    letterbox: bool = False,
+    resize: ResizeMode = "stretch",
 ) -> Detections:
     """What the rules find in a picture of (height, width) `image_size`.
 
     Args:
         heads: real numbers, (rows, columns, anchors * (5 + classes)) each, in the order of `spec`.
-        letterbox: the picture was letterboxed into the network input, not stretched.
+        resize: how the picture was fitted into the network input.
     """
     parts = [_boxes_and_scores(head, head_spec, rules) for head, head_spec in zip(heads, spec.heads, strict=True)]
     boxes, scores = (np.concatenate(part) for part in zip(*parts, strict=True))
-    scale_x, scale_y, offset_x, offset_y = network_to_image(image_size, spec.input_size, letterbox=letterbox)
+    scale_x, scale_y, offset_x, offset_y = network_to_image(image_size, spec.input_size, resize=resize)
     boxes = boxes * np.array([scale_x, scale_y, scale_x, scale_y], _F32)
     boxes += np.array([offset_x, offset_y, offset_x, offset_y], _F32)
     # -inf marks the classes that do not count.

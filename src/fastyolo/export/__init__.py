@@ -18,7 +18,8 @@ from fastyolo.export.graph import INPUT_NAME, Graph
 from fastyolo.export.output import write_files
 from fastyolo.letterbox import ResizeMode, check_resize
 from fastyolo.metadata import append_metadata
-from fastyolo.spec import COCO_NAMES, ModelSpec
+from fastyolo.names import COCO_NAMES
+from fastyolo.spec import ModelSpec
 
 if TYPE_CHECKING:
     from fastyolo.export.int8 import Quantization

@@ -71,10 +71,9 @@ class Pictures:
             ImageError: a file cannot be read.
         """
         preprocess = Preprocessor(self.input_size, dtype=np.uint8, resize=self.resize)
-        needed = partial(placed_size, input_size=self.input_size, letterbox=self.resize == "letterbox")
+        needed = partial(placed_size, input_size=self.input_size, resize=self.resize)
         for path in self.files:
-            pixels, color, _ = read_picture(path, needed=needed)
-            yield preprocess(pixels, color=color)[0]
+            yield preprocess.fill(read_picture(path, needed=needed))[0]
 
     def __len__(self) -> int:
         return len(self.files)

@@ -1,30 +1,95 @@
-"""What the bytes of an image array mean: RGB and its relatives, grey, and the Y'CbCr formats that cameras give."""
+"""The table of pixel formats: what the bytes of a frame's planes mean."""
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Literal, NamedTuple, get_args
 
-import numpy as np
-import numpy.typing as npt
+from fastyolo.errors import OptionError
 
-from fastyolo.errors import ImageError, OptionError
-from fastyolo.frames.picture import load_image
+Color = Literal[
+    "rgb", "bgr", "rgba", "bgra", "rgbx", "bgrx", "xrgb", "xbgr", "grey",
+    "nv12", "nv21", "i420", "yv12", "i422", "yuyv", "uyvy", "yvyu",
+]  # fmt: skip
+"""How the pixels of a frame lie in memory. H and W are its height and width; halves are rounded up.
 
-PixelFormat = Literal["rgb", "bgr", "rgba", "bgra", "grey", "nv12", "yuyv"]
-"""How an array holds its pixels; H and W are the height and width of the picture.
+==========  ========================  =========================================================
+name        planes (uint8)            bytes
+==========  ========================  =========================================================
+rgb         (H, W, 3)                 red, green, blue
+bgr         (H, W, 3)                 blue, green, red: what OpenCV gives
+rgba, rgbx  (H, W, 4)                 red, green, blue, and one that is ignored
+bgra, bgrx  (H, W, 4)                 blue, green, red, and one that is ignored
+xrgb        (H, W, 4)                 one that is ignored, red, green, blue
+xbgr        (H, W, 4)                 one that is ignored, blue, green, red
+grey        (H, W)                    luminance
+nv12        (H, W), (H/2, W/2, 2)     Y'; Cb Cr in turn, each for 2 x 2 pixels
+nv21        (H, W), (H/2, W/2, 2)     Y'; Cr Cb in turn
+i420        (H, W), 2 of (H/2, W/2)   Y'; Cb; Cr, each for 2 x 2 pixels
+yv12        (H, W), 2 of (H/2, W/2)   Y'; Cr; Cb
+i422        (H, W), 2 of (H, W/2)     Y'; Cb; Cr, each for two pixels side by side: what MJPEG gives
+yuyv        (H, W, 2), W even         Y' Cb Y' Cr, the chroma for two pixels side by side
+uyvy        (H, W, 2), W even         Cb Y' Cr Y'
+yvyu        (H, W, 2), W even         Y' Cr Y' Cb
+==========  ========================  =========================================================
 
-======  ==================  ===========================================================
-name    shape (uint8)       bytes
-======  ==================  ===========================================================
-rgb     (H, W, 3)           red, green, blue
-bgr     (H, W, 3)           blue, green, red: what OpenCV gives
-rgba    (H, W, 4)           red, green, blue, and one that is ignored
-bgra    (H, W, 4)           blue, green, red, and one that is ignored
-grey    (H, W) or (H, W, 1)  luminance
-nv12    (H * 3 / 2, W)      H rows of Y', then H / 2 rows of Cb Cr, each for 2 x 2 pixels
-yuyv    (H, W, 2)           Y' Cb Y' Cr, the chroma for two pixels side by side
-======  ==================  ===========================================================
+Formats of several planes are also taken as one array (rows, W) with the planes below each other, H and W even.
 """
+
+
+class Plane(NamedTuple):
+    """One plane: the bytes of a column, and how many pixels share them, side by side and below each other."""
+
+    bytes: int
+    across: int = 1
+    down: int = 1
+
+
+class Layout(NamedTuple):
+    """How the kernel is told of a format.
+
+    Attributes:
+        kind: what it does with the planes; the numbers are those of its `Kind`.
+        planes: in the order in which they are given.
+        swapped: blue comes before red, Cr before Cb.
+        first: the byte of a pixel at which its colours begin, or its luma.
+    """
+
+    kind: int
+    planes: tuple[Plane, ...]
+    swapped: bool = False
+    first: int = 0
+
+    @property
+    def rows_of_all(self) -> Fraction:
+        """Rows of one array with all planes below each other, for each row of the picture."""
+        return sum((Fraction(plane.bytes, plane.across * plane.down) for plane in self.planes), Fraction(0))
+
+
+_PACKED3, _PACKED4, _GREY, _SEMIPLANAR, _PLANAR, _INTERLEAVED = range(6)
+_HALVES = Plane(1), Plane(2, 2, 2)
+_QUARTERS = Plane(1), Plane(1, 2, 2), Plane(1, 2, 2)
+
+LAYOUTS: dict[Color, Layout] = {
+    "rgb": Layout(_PACKED3, (Plane(3),)),
+    "bgr": Layout(_PACKED3, (Plane(3),), swapped=True),
+    "rgba": Layout(_PACKED4, (Plane(4),)),
+    "bgra": Layout(_PACKED4, (Plane(4),), swapped=True),
+    "rgbx": Layout(_PACKED4, (Plane(4),)),
+    "bgrx": Layout(_PACKED4, (Plane(4),), swapped=True),
+    "xrgb": Layout(_PACKED4, (Plane(4),), first=1),
+    "xbgr": Layout(_PACKED4, (Plane(4),), swapped=True, first=1),
+    "grey": Layout(_GREY, (Plane(1),)),
+    "nv12": Layout(_SEMIPLANAR, _HALVES),
+    "nv21": Layout(_SEMIPLANAR, _HALVES, swapped=True),
+    "i420": Layout(_PLANAR, _QUARTERS),
+    "yv12": Layout(_PLANAR, _QUARTERS, swapped=True),
+    "i422": Layout(_PLANAR, (Plane(1), Plane(1, 2), Plane(1, 2))),
+    "yuyv": Layout(_INTERLEAVED, (Plane(2),)),
+    "uyvy": Layout(_INTERLEAVED, (Plane(2),), first=1),
+    "yvyu": Layout(_INTERLEAVED, (Plane(2),), swapped=True),
+}
+"""The table. A format is one row here, one name in `Color`, and a case in the kernel if none of its kinds serves."""
 
 YuvMatrix = Literal["bt601", "bt709"]
 YuvRange = Literal["limited", "full"]
@@ -33,92 +98,33 @@ YuvRange = Literal["limited", "full"]
 _LUMA_WEIGHTS: dict[YuvMatrix, tuple[float, float]] = {"bt601": (0.299, 0.114), "bt709": (0.2126, 0.0722)}
 
 
-class Layout(NamedTuple):
-    """How the kernel is told of a format: its number there, whether blue comes first, the array's last axis."""
-
-    number: int
-    swapped: bool
-    channels: int
-
-
-_LAYOUTS: dict[PixelFormat, Layout] = {
-    "rgb": Layout(0, False, 3),
-    "bgr": Layout(0, True, 3),
-    "rgba": Layout(1, False, 4),
-    "bgra": Layout(1, True, 4),
-    "grey": Layout(2, False, 1),
-    "nv12": Layout(3, False, 1),
-    "yuyv": Layout(4, False, 2),
-}
-_MIRRORED: dict[PixelFormat, PixelFormat] = {"rgb": "bgr", "bgr": "rgb"}
-_SHAPES: dict[PixelFormat, str] = {
-    "rgba": "(height, width, 4)",
-    "bgra": "(height, width, 4)",
-    "grey": "(height, width)",
-    "nv12": "(height * 3 / 2, width), height and width even",
-    "yuyv": "(height, width, 2), width even",
-}
-
-
-class Pixels(NamedTuple):
-    """A checked image: a (rows, W, channels) view, the picture's (H, W), and how to read it."""
-
-    array: npt.NDArray[np.uint8]
-    size: tuple[int, int]
-    layout: Layout
-
-
-def check_color(color: str) -> PixelFormat:
+def check_color(color: str) -> Color:
     """Return `color` if it names a format, else raise `OptionError`."""
-    for name in get_args(PixelFormat):
-        if color == name:
-            return name  # type: ignore[no-any-return]
-    raise OptionError(f"color must be one of {', '.join(map(repr, get_args(PixelFormat)))}, got {color!r}")
+    if color not in LAYOUTS:
+        raise OptionError(f"color must be one of {', '.join(map(repr, LAYOUTS))}, got {color!r}")
+    return color
 
 
-def view_pixels(image: npt.NDArray[np.uint8], color: PixelFormat) -> Pixels:
-    """Check that `image` is an array of the format `color`, and say how to read it. Nothing is copied.
-
-    Raises:
-        ImageError: it is not.
-    """
-    if color in _MIRRORED:
-        image = load_image(image)
-        if image.strides[2] == -1:  # image[..., ::-1]: packed pixels of the other order
-            image, color = image[..., ::-1], _MIRRORED[color]
-        return Pixels(image, (image.shape[0], image.shape[1]), _LAYOUTS[color])
-    layout = _LAYOUTS[color]
-    shape = image.shape
-    array = image[..., np.newaxis] if image.ndim == 2 and layout.channels == 1 else image
-    if image.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != layout.channels or 0 in shape:
-        raise ImageError(
-            f"with color={color!r} an image must be a uint8 {_SHAPES[color]} array, got {image.dtype} {shape}"
-        )
-    height, width = shape[:2]
-    if color == "nv12":
-        rows, height = height, height // 3 * 2
-        if rows % 3 or width % 2:
-            raise ImageError(f"with color='nv12' an image must be a uint8 {_SHAPES[color]} array, got {shape}")
-    elif color == "yuyv" and width % 2:
-        raise ImageError(f"with color='yuyv' an image must be a uint8 {_SHAPES[color]} array, got {shape}")
-    return Pixels(array, (height, width), layout)
+def has_even_width(color: Color) -> bool:
+    """Whether two pixels side by side are one group of bytes."""
+    return LAYOUTS[color].kind == _INTERLEAVED
 
 
-def yuv_to_rgb(matrix: str, value_range: str) -> tuple[int, int, int, int, int, int]:
+def check_yuv(matrix: str | None, value_range: str | None) -> None:
+    """Raise `OptionError` unless both are None or known."""
+    if matrix is not None and matrix not in _LUMA_WEIGHTS:
+        raise OptionError(f"yuv_matrix must be 'bt601' or 'bt709', got {matrix!r}")
+    if value_range is not None and value_range not in get_args(YuvRange):
+        raise OptionError(f"yuv_range must be 'limited' or 'full', got {value_range!r}")
+
+
+def yuv_to_rgb(matrix: YuvMatrix, value_range: YuvRange) -> tuple[int, int, int, int, int, int]:
     """The conversion's constants as the kernel wants them: black level, luma, red_v, green_u, green_v, blue_u.
 
     ``R = luma (Y - black) + red_v (V - 128)`` and so on (ITU-R BT.601 and BT.709): luma with 14 fractional bits, the
     others with 13.
-
-    Raises:
-        OptionError: an unknown matrix or range.
     """
-    weights = {str(name): pair for name, pair in _LUMA_WEIGHTS.items()}.get(matrix)
-    if weights is None:
-        raise OptionError(f"yuv_matrix must be 'bt601' or 'bt709', got {matrix!r}")
-    if value_range not in get_args(YuvRange):
-        raise OptionError(f"yuv_range must be 'limited' or 'full', got {value_range!r}")
-    red, blue = weights
+    red, blue = _LUMA_WEIGHTS[matrix]
     green = 1 - red - blue
     limited = value_range == "limited"
     luma, chroma = (255 / 219, 255 / 224) if limited else (1.0, 1.0)

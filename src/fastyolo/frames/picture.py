@@ -1,4 +1,4 @@
-"""Where pixels come from: a file, bytes, a Pillow image or an array, always as upright uint8 RGB."""
+"""Pictures: files, bytes and Pillow images, decoded, as upright frames."""
 
 from __future__ import annotations
 
@@ -11,26 +11,22 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING, Literal, NamedTuple, TypeAlias
+from typing import IO, TYPE_CHECKING, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from fastyolo.errors import ImageError
 from fastyolo.files import shown
-from fastyolo.frames.reduced import REDUCIBLE, Extent, Needed, reduce
+from fastyolo.frames.frame import Extent, Frame, UInt8Array, check_rgb, view_frame
+from fastyolo.frames.reduced import REDUCIBLE, Needed, reduce
 from fastyolo.frames.upright import any_pixels, rgb_pixels, turned
 
 if TYPE_CHECKING:
     import PIL.Image
 
-ImageSource: TypeAlias = "str | os.PathLike[str] | bytes | PIL.Image.Image | npt.NDArray[np.uint8]"
-"""What `Detector` takes: a path, the bytes of an image file, a Pillow image or a uint8 (height, width, 3) RGB array."""
+PictureLike: TypeAlias = "str | os.PathLike[str] | bytes | PIL.Image.Image"
+"""A path, the bytes of an image file, or a Pillow image."""
 
-FileSource: TypeAlias = "str | os.PathLike[str] | bytes | PIL.Image.Image"
-"""What is not pixels yet."""
-
-UInt8Array = npt.NDArray[np.uint8]
 MAX_PIXELS = 89_478_485
 """Largest width * height decoded unless asked otherwise: where Pillow itself begins to warn (256 MB of RGB)."""
 
@@ -58,22 +54,7 @@ _quiet_lock = threading.Lock()
 logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
-class Picture(NamedTuple):
-    """An upright picture in whatever form costs least, for a network.
-
-    Attributes:
-        pixels: uint8, (height, width, 3) if `color` is "rgb", (height, width, 4) if it is "rgba", (height, width) if it
-            is "grey"; read-only, and perhaps the memory of the Pillow image that was given.
-        color: the format.
-        extent: where the pixels lie in the full picture.
-    """
-
-    pixels: UInt8Array
-    color: Literal["rgb", "rgba", "grey"]
-    extent: Extent
-
-
-def load_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> UInt8Array:
+def load_image(source: PictureLike | UInt8Array, *, max_pixels: int = MAX_PIXELS) -> UInt8Array:
     """Return the picture as uint8 (height, width, 3) RGB.
 
     Files, bytes and Pillow images come out C-contiguous and upright: an EXIF rotation is applied, the first frame of an
@@ -88,12 +69,14 @@ def load_image(source: ImageSource, *, max_pixels: int = MAX_PIXELS) -> UInt8Arr
         ImageError: the picture is missing, unreadable, too large or of the wrong layout; one line that names it.
     """
     if isinstance(source, np.ndarray):
-        return _checked(source)
-    return _read(source, max_pixels, None).pixels
+        return check_rgb(source)
+    return _read(source, max_pixels, None).planes[0]
 
 
-def read_picture(source: FileSource, *, needed: Needed, max_pixels: int = MAX_PIXELS) -> Picture:
-    """Read the same for a network that needs it no larger than `needed`, and copy no pixels without need.
+def read_picture(source: PictureLike, *, needed: Needed, max_pixels: int = MAX_PIXELS) -> Frame:
+    """Read the same, for a network that needs it no larger than `needed`, in the form that costs least.
+
+    The frame's format is "rgb", "rgba" or "grey"; its memory is read-only, and may be that of a Pillow image.
 
     A JPEG file (or its bytes) much larger than that is decoded at 1/2, 1/4 or 1/8: libjpeg then computes the mean of
     each 2 x 2, 4 x 4 or 8 x 8 pixels without computing the pixels, which is faster.
@@ -101,7 +84,7 @@ def read_picture(source: FileSource, *, needed: Needed, max_pixels: int = MAX_PI
     return _read(source, max_pixels, needed)
 
 
-def _read(source: FileSource, max_pixels: int, needed: Needed | None) -> Picture:
+def _read(source: PictureLike, max_pixels: int, needed: Needed | None) -> Frame:
     if isinstance(source, bytes):
         return _read_opened(io.BytesIO(source), f"image of {len(source)} bytes", len(source), max_pixels, needed)
     if isinstance(source, str | os.PathLike):
@@ -114,7 +97,7 @@ def _read(source: FileSource, max_pixels: int, needed: Needed | None) -> Picture
         with _one_line(source, "Pillow image"):
             return _loaded(source, None, None, copy=needed is None)
     raise ImageError(
-        "an image must be a path, bytes, a Pillow image or a uint8 (height, width, 3) array, "
+        "an image must be a path, bytes, a Pillow image, a uint8 array or planes with color=, or a Frame, "
         f"got {type(source).__name__}"
     )
 
@@ -141,31 +124,7 @@ def picture_software(path: str | os.PathLike[str]) -> str:
         return ""  # not a picture, or one too damaged to say
 
 
-def _checked(array: npt.NDArray[np.generic]) -> UInt8Array:
-    """Return the array if it is uint8 (height, width, 3), else say how to make it so."""
-    shape = array.shape
-    if array.dtype == np.uint8 and len(shape) == 3 and shape[2] == 3 and min(shape) > 0:
-        return array  # type: ignore[return-value]
-    if len(shape) == 4:
-        cure = "pass one image at a time, such as images[0]"
-    elif len(shape) == 2 or (len(shape) == 3 and shape[2] == 1):
-        cure = "repeat the grey channel with np.stack([grey] * 3, axis=-1)"
-    elif len(shape) == 3 and shape[2] == 4:
-        cure = "drop the alpha channel with image[..., :3]"
-    elif len(shape) == 3 and shape[0] in (1, 3, 4) and shape[2] != 3:
-        cure = "move the channels last with image.transpose(1, 2, 0)"
-    elif len(shape) != 3 or shape[2] != 3 or min(shape) == 0:
-        cure = "it holds no RGB picture"
-    elif array.dtype.kind == "f":
-        cure = "for values from 0 to 1 pass (image * 255).round().astype(np.uint8), else image.astype(np.uint8)"
-    elif array.dtype == np.uint16:
-        cure = "scale it with (image // 257).astype(np.uint8)"
-    else:
-        cure = "convert it with image.astype(np.uint8)"
-    raise ImageError(f"an image array must be uint8 (height, width, 3), got {array.dtype} {shape}; {cure}")
-
-
-def _read_file(path: str | os.PathLike[str], max_pixels: int, needed: Needed | None) -> Picture:
+def _read_file(path: str | os.PathLike[str], max_pixels: int, needed: Needed | None) -> Frame:
     name = shown(path)
     try:
         # Opening a pipe would wait for a writer, and a device may never end.
@@ -185,7 +144,7 @@ def _read_file(path: str | os.PathLike[str], max_pixels: int, needed: Needed | N
         raise ImageError(f"cannot read {name}: {_reason(error)}") from None
 
 
-def _read_opened(file: IO[bytes], name: str, size: int, max_pixels: int, needed: Needed | None) -> Picture:
+def _read_opened(file: IO[bytes], name: str, size: int, max_pixels: int, needed: Needed | None) -> Frame:
     if size == 0:
         raise ImageError(f"{name} is empty, expected a picture")
     with _quiet():
@@ -235,7 +194,7 @@ def _identify(file: IO[bytes], name: str) -> PIL.Image.Image:
     raise ImageError(f"{name} {reason}")
 
 
-def _loaded(image: PIL.Image.Image, orientation: int | None, extent: Extent | None, *, copy: bool) -> Picture:
+def _loaded(image: PIL.Image.Image, orientation: int | None, extent: Extent | None, *, copy: bool) -> Frame:
     image.load()
     if orientation is None:
         # Only now: TIFF turns itself and then drops the tag, PNG may carry it behind the pixels.
@@ -243,7 +202,7 @@ def _loaded(image: PIL.Image.Image, orientation: int | None, extent: Extent | No
             orientation = _orientation(image)
     image = turned(image, orientation)
     extent = extent or Extent.full((image.height, image.width))
-    return Picture(rgb_pixels(image), "rgb", extent) if copy else Picture(*any_pixels(image), extent)
+    return view_frame(rgb_pixels(image), "rgb", extent) if copy else view_frame(*any_pixels(image), extent)
 
 
 def _orientation(image: PIL.Image.Image) -> int:

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
-import numpy as np
-import numpy.typing as npt
-
+from fastyolo.frames.frame import Extent
 from fastyolo.frames.upright import turned_margin, turned_size
 
 if TYPE_CHECKING:
     import PIL.Image
-
-Float32Array = npt.NDArray[np.float32]
 
 Needed: TypeAlias = Callable[[tuple[int, int]], tuple[int, int]]
 """(height, width) of the upright picture in full -> (height, width) that it is going to be resized to."""
@@ -25,36 +21,6 @@ are softer than what our resize picks, which costs AP where little is left to pi
 
 REDUCIBLE = ("JPEG", "MPO")
 """Formats that Pillow decodes at 1/2, 1/4 or 1/8 on request. MPO is JPEG with more pictures behind, as of phones."""
-
-
-class Extent(NamedTuple):
-    """Where decoded pixels lie in the full picture.
-
-    Attributes:
-        size: (height, width) of the upright picture in full.
-        covered: (height, width) of what the pixels stand for, in pixels of the full picture. A little more than `size`
-            where a side is no multiple of `scale`.
-        scale: how many pixels of the full picture one stands for, each way.
-        left, above: how far the pixels begin before the picture: what is too much lies there if it was turned.
-    """
-
-    size: tuple[int, int]
-    covered: tuple[int, int]
-    scale: int = 1
-    left: int = 0
-    above: int = 0
-
-    @classmethod
-    def full(cls, size: tuple[int, int]) -> Extent:
-        """All of it, at its own size."""
-        return cls(size, size)
-
-    def in_full(self, xyxy: Float32Array, *, clip: bool) -> Float32Array:
-        """Boxes (N, 4) in pixels of what is `covered` -> in pixels of the picture, clipped to it on request."""
-        if self.covered == self.size:
-            return xyxy
-        boxes = xyxy - np.array([self.left, self.above] * 2, np.float32)
-        return boxes.clip(0, np.array(self.size[::-1] * 2, np.float32)) if clip else boxes
 
 
 def reduce(image: PIL.Image.Image, orientation: int, needed: Needed) -> Extent:

@@ -10,6 +10,11 @@ cdef enum:
     # exp() of a size term stops here (7.9e13 anchors), so that areas and distances stay finite in float32.
     MAX_SIZE_TERM = 32
 
+cdef enum HeadType:
+    # What the terms of a head are; `spec.HEAD_TYPES` has the same order.
+    DARKNET
+    NEW_COORDS
+
 
 cdef inline float exponential(float x) noexcept nogil:
     """e**x within 2e-7 relative; 0 < result, inf above 88.4. The same bits on every machine, unlike libm's expf.
@@ -39,19 +44,19 @@ cdef inline float exponential(float x) noexcept nogil:
     return p * power
 
 
-cdef inline float unit(float x, bint new_coords) noexcept nogil:
+cdef inline float unit(float x, HeadType type) noexcept nogil:
     """What Darknet calls the activated term, in 0..1: sigmoid(x), or x itself where the network ends in sigmoids."""
-    if new_coords:
+    if type == NEW_COORDS:
         x = x if x > <float>0.0 else <float>0.0
         return x if x < <float>1.0 else <float>1.0
     return <float>1.0 / (<float>1.0 + exponential(-x))
 
 
-cdef inline float size_in_anchors(float x, bint new_coords) noexcept nogil:
+cdef inline float size_in_anchors(float x, HeadType type) noexcept nogil:
     """Width or height in anchors."""
     cdef float doubled
-    if new_coords:
-        doubled = <float>2.0 * unit(x, True)
+    if type == NEW_COORDS:
+        doubled = <float>2.0 * unit(x, NEW_COORDS)
         return doubled * doubled
     return exponential(limited_size_term(x))
 
@@ -60,7 +65,7 @@ cdef inline float limited_size_term(float x) noexcept nogil:
     return x if x < <float>MAX_SIZE_TERM else <float>MAX_SIZE_TERM
 
 
-cdef inline float gate_of(double score, bint new_coords) noexcept nogil:
+cdef inline float gate_of(double score, HeadType type) noexcept nogil:
     """The raw value below which no term can reach `score`: unit(x) >= score implies x >= gate_of(score).
 
     Some room below makes it safe against the last bits of exponential(): a gate may let through, never drop.
@@ -69,14 +74,14 @@ cdef inline float gate_of(double score, bint new_coords) noexcept nogil:
     if score < FLT_MIN:
         return -INFINITY
     score = score * 0.999999
-    if new_coords:
+    if type == NEW_COORDS:
         return <float>score
     raw = logf(<float>(score / (1.0 - score)))
     return <float>(raw - 1e-5 * (1.0 + fabs(raw)))
 
 
 @cython.cdivision(True)  # x / 0 is infinite here, in every build
-cdef inline float quick_gate(float score, bint new_coords) noexcept nogil:
+cdef inline float quick_gate(float score, HeadType type) noexcept nogil:
     """A gate for `score` that lies up to 0.06 lower than need be, without a logarithm.
 
     Read as an integer, a float is a piecewise linear log2 that is nowhere above the true one.
@@ -85,7 +90,7 @@ cdef inline float quick_gate(float score, bint new_coords) noexcept nogil:
     cdef int32_t bits
     # Lowers the logit by 1e-5 / (1 - score) and so outweighs the rounding of 1 - score, 6e-8 / (1 - score), everywhere.
     score = score * <float>0.99999
-    if new_coords:
+    if type == NEW_COORDS:
         return score
     odds = score / (<float>1.0 - score)
     memcpy(&bits, &odds, sizeof(bits))

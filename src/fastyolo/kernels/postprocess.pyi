@@ -25,6 +25,7 @@ class Workspace:
         xyxy: npt.NDArray[np.float32],
         confidence: npt.NDArray[np.float32],
         class_id: npt.NDArray[np.int32],
+        plan: Callable[[tuple[Any, ...]], tuple[tuple[int, float, int], ...]],
         empty: Callable[..., npt.NDArray[Any]],
         float32: np.dtype[np.float32],
         int32: np.dtype[np.int32],
@@ -37,9 +38,8 @@ class Workspace:
         num_anchors: int,
         stride: float,
         scale_x_y: float,
-        new_coords: bool,
+        type: int,
     ) -> None: ...
-    def set_quantization(self, index: int, position: int, scale: float, zero_point: int, signed: bool) -> None: ...
     def run(
-        self, heads: object, transform: tuple[float, ...]
-    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.int32]] | None: ...
+        self, heads: tuple[Any, ...], transform: tuple[float, ...]
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.int32]]: ...

@@ -7,8 +7,10 @@ import numpy.typing as npt
 class Resizer:
     def __init__(
         self,
-        layout: int,
+        kind: int,
+        planes: tuple[tuple[int, int, int], ...],
         swapped: bool,
+        first: int,
         source_height: int,
         source_width: int,
         x: int,
@@ -24,6 +26,24 @@ class Resizer:
         highest: int,
         padding: int,
     ) -> None: ...
-    def to_float32(self, image: npt.NDArray[np.uint8], out: npt.NDArray[Any]) -> None: ...
-    def to_int8(self, image: npt.NDArray[np.uint8], out: npt.NDArray[Any]) -> None: ...
-    def to_uint8(self, image: npt.NDArray[np.uint8], out: npt.NDArray[Any]) -> None: ...
+    def to_float32(
+        self,
+        out: npt.NDArray[Any],
+        first: npt.NDArray[np.uint8],
+        second: npt.NDArray[np.uint8] | None = None,
+        third: npt.NDArray[np.uint8] | None = None,
+    ) -> None: ...
+    def to_int8(
+        self,
+        out: npt.NDArray[Any],
+        first: npt.NDArray[np.uint8],
+        second: npt.NDArray[np.uint8] | None = None,
+        third: npt.NDArray[np.uint8] | None = None,
+    ) -> None: ...
+    def to_uint8(
+        self,
+        out: npt.NDArray[Any],
+        first: npt.NDArray[np.uint8],
+        second: npt.NDArray[np.uint8] | None = None,
+        third: npt.NDArray[np.uint8] | None = None,
+    ) -> None: ...

@@ -41,16 +41,18 @@ ctypedef fused out_t:
     signed char
     unsigned char
 
-cdef enum Layout:
-    # How many bytes lie between two pixels, and what they are. `preprocess.py` uses the same numbers.
-    RGB = 0
-    RGBA = 1
-    GREY = 2
-    NV12 = 3
-    YUYV = 4
+cdef enum Kind:
+    # What is done with the planes of a frame. `frames/colors.py` uses the same numbers.
+    PACKED3 = 0      # one plane, three bytes a pixel
+    PACKED4 = 1      # one plane, four bytes a pixel, one of which is ignored
+    GREY = 2         # luma alone
+    SEMIPLANAR = 3   # luma; Cb Cr in turn
+    PLANAR = 4       # luma; Cb; Cr
+    INTERLEAVED = 5  # one plane, luma and Cb, luma and Cr in turn
 
 cdef enum:
     CHANNELS = 3
+    MAX_PLANES = 3
     LANES = 8
     # Columns blended between two stores, so that an in-order core has four independent chains to work on.
     COLUMN_BLOCK = 4
@@ -99,12 +101,25 @@ cdef struct Transfer:
     int16_t loss
 
 
+cdef struct Plane:
+    # Where a plane of the frame at hand lies; steps between rows, columns and the bytes of a column, which may go back.
+    const unsigned char* data
+    Py_ssize_t row_step, column_step, byte_step
+    # Of the format: rows, columns, bytes of each.
+    Py_ssize_t rows, columns, bytes
+    bint is_packed
+
+
 @cython.final
 cdef class Resizer:
-    """The tables for one layout, source size and place in the network input, and the memory of a few rows."""
+    """The tables for one format, source size and place in the network input, and the memory of a few rows."""
 
-    cdef Layout layout
-    cdef bint swapped                       # blue comes first
+    cdef Kind kind
+    cdef bint swapped                       # blue comes before red, V before U
+    cdef Py_ssize_t first                   # byte of a pixel at which its colours begin, or its luma
+    cdef Py_ssize_t across, down            # so many pixels share their chroma
+    cdef Plane source[MAX_PLANES]
+    cdef Py_ssize_t num_sources
     cdef Py_ssize_t source_height, source_width, x, y, width, height
     cdef Py_ssize_t pixel_bytes, row_bytes
     cdef const int32_t[::1] columns         # (width,): left source pixel of every target column
@@ -115,7 +130,8 @@ cdef class Resizer:
     cdef Transfer transfer
     cdef bint shift_only
     cdef int padding
-    cdef unsigned char* copies              # (2, row_bytes): source rows that do not lie packed in the image
+    cdef unsigned char* copies              # (MAX_PLANES, copy_bytes): source rows that do not lie packed in the frame
+    cdef Py_ssize_t copy_bytes
     # Leading columns for which as many bytes may be read from the left neighbour on as are read at once.
     cdef Py_ssize_t num_safe
     # Packed pixels only.
@@ -133,23 +149,25 @@ cdef class Resizer:
     cdef int16_t* finished                  # (num_planes, padded): a finished row, where it is not stored at once
     # Y'CbCr only.
     cdef Py_ssize_t num_safe_chroma
-    cdef int32_t* chroma_taps               # (padded,): byte offset of the left neighbour's U V
-    cdef int16_t* chroma_is_next            # (padded,): -1 where the right neighbour has the U V behind, else 0
-    cdef uint16_t* chroma_pairs             # (padded, 2): U, and above it V, of the left neighbour, and the ones behind
+    cdef int32_t* chroma_taps               # (padded,): byte offset of the left neighbour's chroma
+    cdef int16_t* chroma_is_next            # (padded,): -1 where the right neighbour has the chroma behind, else 0
+    cdef uint16_t* chroma_pairs             # (padded, 2): U, and above it V, of the left neighbour, and the ones behind;
+    #                                         or (2, padded): U of the left, and above it the one behind; then V
     cdef int16_t* shares                    # (SHARES, padded): what the chroma row gathered last adds to luma
-    cdef unsigned char* split               # (2, source_width): one YUYV row as NV12 has it, luma and U V
+    cdef unsigned char* split               # (2, source_width): an interleaved row as luma and chroma
 
     def __init__(
-        self, Layout layout, bint swapped, Py_ssize_t source_height, Py_ssize_t source_width,
-        Py_ssize_t x, Py_ssize_t y,
+        self, Kind kind, tuple planes not None, bint swapped, Py_ssize_t first,
+        Py_ssize_t source_height, Py_ssize_t source_width, Py_ssize_t x, Py_ssize_t y,
         const int32_t[::1] columns not None, const int16_t[::1] column_weights not None,
         const int32_t[::1] rows not None, const int16_t[::1] row_weights not None,
         tuple color, float multiplier, float offset, int lowest, int highest, int padding,
     ):
         if self.copies != NULL:
             raise TypeError("a Resizer is made once")
-        self.layout = layout
+        self.kind = kind
         self.swapped = swapped
+        self.first = first
         self.source_height = source_height
         self.source_width = source_width
         self.x = x
@@ -170,10 +188,8 @@ cdef class Resizer:
         self.transfer.highest = highest
         self.padding = padding
         self.shift_only = multiplier == 1 and offset == lowest
-        self.pixel_bytes = 3 if layout == RGB else 4 if layout == RGBA else 2 if layout == YUYV else 1
-        self.row_bytes = source_width * self.pixel_bytes
-        self.copies = <unsigned char*>_zeros(2 * self.row_bytes, 1)
-        if layout == RGB or layout == RGBA:
+        self._describe_planes(planes)
+        if kind == PACKED3 or kind == PACKED4:
             self._plan_packed()
         else:
             self._plan_planes()
@@ -195,6 +211,28 @@ cdef class Resizer:
         free(self.shares)
         free(self.split)
 
+    cdef int _describe_planes(self, tuple planes) except -1:
+        """`planes` holds (bytes, across, down) of each: the bytes of a column, and how many pixels share them."""
+        cdef Plane* plane
+        self.across = self.down = 1
+        self.num_sources = 0
+        if not 1 <= len(planes) <= MAX_PLANES:
+            raise ValueError(f"a frame has 1 to {MAX_PLANES} planes, got {len(planes)}")
+        for count, across, down in planes:
+            plane = &self.source[self.num_sources]
+            self.across, self.down = across, down
+            plane.bytes = count
+            plane.columns = (self.source_width + self.across - 1) // self.across
+            plane.rows = (self.source_height + self.down - 1) // self.down
+            self.copy_bytes = max(self.copy_bytes, plane.columns * plane.bytes)
+            self.num_sources += 1
+        if self.kind == INTERLEAVED:
+            self.across = 2
+        self.pixel_bytes = self.source[0].bytes
+        self.row_bytes = self.source_width * self.pixel_bytes
+        self.copies = <unsigned char*>_zeros(MAX_PLANES * self.copy_bytes, 1)
+        return 0
+
     cdef int _plan_packed(self) except -1:
         cdef Py_ssize_t column, channel
         cdef int16_t* entry
@@ -206,7 +244,7 @@ cdef class Resizer:
         self.tails = <unsigned char*>_zeros(2 * 2 * LANES, 1)
         self.tail_offset = max(0, self.source_width - 2) * self.pixel_bytes
         for column in range(self.width):
-            self.offsets[column] = <int32_t>(self.columns[column] * self.pixel_bytes)
+            self.offsets[column] = <int32_t>(self.columns[column] * self.pixel_bytes + self.first)
             if self.offsets[column] + LANES <= self.row_bytes:
                 self.num_safe = column + 1
             entry = &self.entries[column * LANES]
@@ -218,7 +256,8 @@ cdef class Resizer:
     cdef int _plan_planes(self) except -1:
         cdef Py_ssize_t column
         cdef int32_t pixel
-        self.num_planes = 1 if self.layout == GREY else CHANNELS
+        cdef Py_ssize_t chroma_bytes, row_bytes
+        self.num_planes = 1 if self.kind == GREY else CHANNELS
         self.padded = (self.width + LANES - 1) // LANES * LANES
         self.taps = <int32_t*>_zeros(self.padded, sizeof(int32_t))
         self.weights = <int16_t*>_zeros(self.padded, sizeof(int16_t))
@@ -230,47 +269,76 @@ cdef class Resizer:
             self.weights[column] = self.column_weights[column]
             if self.columns[column] + 2 <= self.source_width:
                 self.num_safe = column + 1
-        if self.layout == GREY:
+        if self.kind == GREY:
             return 0
         self.chroma_taps = <int32_t*>_zeros(self.padded, sizeof(int32_t))
         self.chroma_is_next = <int16_t*>_zeros(self.padded, sizeof(int16_t))
         self.chroma_pairs = <uint16_t*>_zeros(2 * self.padded, sizeof(uint16_t))
         self.shares = <int16_t*>_zeros(SHARES * self.padded, sizeof(int16_t))
-        if self.layout == YUYV:
+        # Bytes of a column of chroma, and of a whole row of it.
+        chroma_bytes = 1 if self.kind == PLANAR else 2
+        row_bytes = (self.source_width + self.across - 1) // self.across * chroma_bytes
+        if self.kind == INTERLEAVED:
             self.split = <unsigned char*>_zeros(2 * self.source_width, 1)
         for column in range(self.width):
             pixel = self.columns[column]
-            # Two pixels share their U V.
-            self.chroma_taps[column] = pixel // 2 * 2
-            self.chroma_is_next[column] = -1 if pixel % 2 else 0
-            if self.chroma_taps[column] + 4 <= self.source_width:
+            self.chroma_taps[column] = <int32_t>(pixel // self.across * chroma_bytes)
+            self.chroma_is_next[column] = -1 if (pixel + 1) % self.across == 0 else 0
+            if self.chroma_taps[column] + 2 * chroma_bytes <= row_bytes:
                 self.num_safe_chroma = column + 1
         return 0
 
-    def to_float32(self, const unsigned char[:, :, :] image not None, float[:, :, ::1] out not None):
-        self._check(image.shape[0], image.shape[1], image.shape[2], out.shape[0], out.shape[1], out.shape[2])
+    def to_float32(
+        self, float[:, :, ::1] out not None, const unsigned char[:, :, :] first not None,
+        const unsigned char[:, :, :] second=None, const unsigned char[:, :, :] third=None,
+    ):
+        self._take(first, second, third, out.shape[0], out.shape[1], out.shape[2])
         with nogil:
-            _resize(self, image, out)
+            _resize(self, out)
 
-    def to_int8(self, const unsigned char[:, :, :] image not None, signed char[:, :, ::1] out not None):
-        self._check(image.shape[0], image.shape[1], image.shape[2], out.shape[0], out.shape[1], out.shape[2])
+    def to_int8(
+        self, signed char[:, :, ::1] out not None, const unsigned char[:, :, :] first not None,
+        const unsigned char[:, :, :] second=None, const unsigned char[:, :, :] third=None,
+    ):
+        self._take(first, second, third, out.shape[0], out.shape[1], out.shape[2])
         with nogil:
-            _resize(self, image, out)
+            _resize(self, out)
 
-    def to_uint8(self, const unsigned char[:, :, :] image not None, unsigned char[:, :, ::1] out not None):
-        self._check(image.shape[0], image.shape[1], image.shape[2], out.shape[0], out.shape[1], out.shape[2])
+    def to_uint8(
+        self, unsigned char[:, :, ::1] out not None, const unsigned char[:, :, :] first not None,
+        const unsigned char[:, :, :] second=None, const unsigned char[:, :, :] third=None,
+    ):
+        self._take(first, second, third, out.shape[0], out.shape[1], out.shape[2])
         with nogil:
-            _resize(self, image, out)
+            _resize(self, out)
 
-    cdef int _check(
-        self, Py_ssize_t height, Py_ssize_t width, Py_ssize_t pixel_bytes,
-        Py_ssize_t out_height, Py_ssize_t out_width, Py_ssize_t out_channels,
+    cdef int _take(
+        self, const unsigned char[:, :, :] first, const unsigned char[:, :, :] second,
+        const unsigned char[:, :, :] third, Py_ssize_t out_height, Py_ssize_t out_width, Py_ssize_t out_channels,
     ) except -1:
-        cdef Py_ssize_t rows = self.source_height + (self.source_height // 2 if self.layout == NV12 else 0)
-        if height != rows or width != self.source_width or pixel_bytes != self.pixel_bytes:
-            raise ValueError(f"image of shape ({height}, {width}, {pixel_bytes}) does not fit the tables")
+        """Note where the planes of the frame at hand lie."""
+        cdef Py_ssize_t given = 1 + (second is not None) + (third is not None)
+        if given != self.num_sources:
+            raise ValueError(f"expected {self.num_sources} planes, got {given}")
+        self._take_plane(&self.source[0], first)
+        if self.num_sources > 1:
+            self._take_plane(&self.source[1], second)
+        if self.num_sources > 2:
+            self._take_plane(&self.source[2], third)
         if out_height < self.y + self.height or out_width < self.x + self.width or out_channels != CHANNELS:
             raise ValueError(f"tensor of shape ({out_height}, {out_width}, {out_channels}) does not fit the tables")
+        return 0
+
+    cdef int _take_plane(self, Plane* plane, const unsigned char[:, :, :] view) except -1:
+        if view.shape[0] != plane.rows or view.shape[1] != plane.columns or view.shape[2] != plane.bytes:
+            raise ValueError(
+                f"plane of shape ({view.shape[0]}, {view.shape[1]}, {view.shape[2]}) does not fit the tables"
+            )
+        plane.data = &view[0, 0, 0]
+        plane.row_step, plane.column_step, plane.byte_step = view.strides[0], view.strides[1], view.strides[2]
+        plane.is_packed = (plane.byte_step == 1 or plane.bytes == 1) and (
+            plane.column_step == plane.bytes or plane.columns == 1
+        )
         return 0
 
 
@@ -286,386 +354,38 @@ cdef inline int16_t _opposite(int16_t weight) noexcept nogil:
     return <int16_t>min(WEIGHT_ONE - weight, WEIGHT_ONE - 1)
 
 
-cdef void _resize(Resizer plan, const unsigned char[:, :, :] image, out_t[:, :, ::1] out) noexcept nogil:
+cdef void _resize(Resizer plan, out_t[:, :, ::1] out) noexcept nogil:
     _pad(plan, out)
-    if plan.layout == RGBA:
+    if plan.kind == PACKED4:
         if plan.swapped:
-            _resize_packed(plan, <const BgraPixel*>NULL, image, out)
+            _resize_packed(plan, <const BgraPixel*>NULL, out)
         else:
-            _resize_packed(plan, <const RgbaPixel*>NULL, image, out)
-    elif plan.layout == RGB:
+            _resize_packed(plan, <const RgbaPixel*>NULL, out)
+    elif plan.kind == PACKED3:
         if plan.swapped:
-            _resize_packed(plan, <const BgrPixel*>NULL, image, out)
+            _resize_packed(plan, <const BgrPixel*>NULL, out)
         else:
-            _resize_packed(plan, <const RgbPixel*>NULL, image, out)
+            _resize_packed(plan, <const RgbPixel*>NULL, out)
     else:
-        _resize_planes(plan, image, out)
+        _resize_planes(plan, out)
 
 
 cdef inline const unsigned char* _source_row(
-    Resizer plan, const unsigned char[:, :, :] image, Py_ssize_t row, Py_ssize_t slot
+    Resizer plan, Py_ssize_t index, Py_ssize_t row, Py_ssize_t slot
 ) noexcept nogil:
-    """The bytes of one source row side by side: the image's own memory, or else a copy."""
-    cdef Py_ssize_t column, index
-    cdef unsigned char* copy = plan.copies + slot * plan.row_bytes
-    if (image.strides[2] == 1 or image.shape[2] == 1) and (
-        image.strides[1] == plan.pixel_bytes or image.shape[1] == 1
-    ):
-        return &image[row, 0, 0]
-    for column in range(plan.source_width):
-        for index in range(plan.pixel_bytes):
-            copy[column * plan.pixel_bytes + index] = image[row, column, index]
+    """The bytes of one row of a plane side by side: the frame's own memory, or else a copy."""
+    cdef const Plane* plane = &plan.source[index]
+    cdef const unsigned char* source = plane.data + row * plane.row_step
+    cdef unsigned char* copy = plan.copies + slot * plan.copy_bytes
+    cdef Py_ssize_t column, byte
+    if plane.is_packed:
+        return source
+    for column in range(plane.columns):
+        for byte in range(plane.bytes):
+            copy[column * plane.bytes + byte] = source[column * plane.column_step + byte * plane.byte_step]
     return copy
 
 
-# Packed pixels: the four neighbours of a target pixel are two pairs that each fill one vector.
-
-cdef void _resize_packed(
-    Resizer plan, const pixel_t* kind, const unsigned char[:, :, :] image, out_t[:, :, ::1] out
-) noexcept nogil:
-    """`kind` only chooses the type."""
-    cdef Py_ssize_t row, source
-    cdef const unsigned char* above
-    cdef const unsigned char* below
-    for row in range(plan.height):
-        source = plan.rows[row]
-        above = _source_row(plan, image, source, 0)
-        below = _source_row(plan, image, min(source + 1, plan.source_height - 1), 1)
-        _blend_packed(plan, kind, above, below, plan.row_weights[row])
-        _store_row(plan, out, row)
-
-
-cdef inline void _blend_packed(
-    Resizer plan, const pixel_t* kind, const unsigned char* above, const unsigned char* below, int16_t row_weight
-) noexcept nogil:
-    """Blend two source rows into `plan.row`."""
-    cdef lanes weight_above = lanes_fill(_opposite(row_weight))
-    cdef lanes weight_below = lanes_fill(row_weight)
-    cdef const int32_t* offsets = plan.offsets
-    cdef const int16_t* entries = plan.entries
-    cdef int16_t* target = plan.row
-    cdef lanes first, second, third, fourth
-    cdef Py_ssize_t column = 0
-    while column + COLUMN_BLOCK <= plan.num_safe:
-        first = _blend_column(kind, above + offsets[0], below + offsets[0], weight_above, weight_below, entries)
-        second = _blend_column(
-            kind, above + offsets[1], below + offsets[1], weight_above, weight_below, entries + LANES)
-        third = _blend_column(
-            kind, above + offsets[2], below + offsets[2], weight_above, weight_below, entries + 2 * LANES)
-        fourth = _blend_column(
-            kind, above + offsets[3], below + offsets[3], weight_above, weight_below, entries + 3 * LANES)
-        # Four values each; the fourth is overwritten by the next pixel.
-        lanes_store4(target, first)
-        lanes_store4(target + CHANNELS, second)
-        lanes_store4(target + 2 * CHANNELS, third)
-        lanes_store4(target + 3 * CHANNELS, fourth)
-        offsets += COLUMN_BLOCK
-        entries += COLUMN_BLOCK * LANES
-        target += COLUMN_BLOCK * CHANNELS
-        column += COLUMN_BLOCK
-    _copy_tails(plan, above, below)
-    while column < plan.width:
-        if column < plan.num_safe:
-            first = _blend_column(kind, above + offsets[0], below + offsets[0], weight_above, weight_below, entries)
-        else:
-            first = _blend_column(
-                kind, plan.tails + (offsets[0] - plan.tail_offset),
-                plan.tails + 2 * LANES + (offsets[0] - plan.tail_offset), weight_above, weight_below, entries)
-        lanes_store4(target, first)
-        offsets += 1
-        entries += LANES
-        target += CHANNELS
-        column += 1
-
-
-cdef inline lanes _blend_column(
-    const pixel_t* kind, const unsigned char* above, const unsigned char* below,
-    lanes weight_above, lanes weight_below, const int16_t* entries,
-) noexcept nogil:
-    """One target pixel from two neighbours in each of two rows: first the rows are blended, then the neighbours."""
-    cdef lanes pair = lanes_weigh(
-        lanes_add(lanes_weigh_pixels(above, weight_above), lanes_weigh_pixels(below, weight_below)), entries
-    )
-    if pixel_t is RgbPixel:
-        return lanes_add(pair, lanes_drop3(pair))
-    elif pixel_t is BgrPixel:
-        return lanes_reverse3(lanes_add(pair, lanes_drop3(pair)))
-    elif pixel_t is RgbaPixel:
-        return lanes_add(pair, lanes_drop4(pair))
-    else:
-        return lanes_reverse3(lanes_add(pair, lanes_drop4(pair)))
-
-
-cdef inline void _copy_tails(Resizer plan, const unsigned char* above, const unsigned char* below) noexcept nogil:
-    """The last two pixels of both rows, where more bytes may be read behind them than in the image."""
-    memcpy(plan.tails, above + plan.tail_offset, plan.row_bytes - plan.tail_offset)
-    memcpy(plan.tails + 2 * LANES, below + plan.tail_offset, plan.row_bytes - plan.tail_offset)
-
-
-# Planes: neighbours are gathered first, then converted to RGB, each by itself because colours are limited to 0..255
-# there, and then blended; every source row at most once while it is needed.
-
-cdef void _resize_planes(Resizer plan, const unsigned char[:, :, :] image, out_t[:, :, ::1] out) noexcept nogil:
-    cdef Py_ssize_t row, upper = 0, lower = 1
-    cdef Py_ssize_t upper_source = -1, lower_source = -1, chroma_source = -1, wanted
-    # Invariant: planes[upper] and planes[lower] hold the source rows upper_source and lower_source, and shares those of
-    # the chroma row chroma_source.
-    for row in range(plan.height):
-        wanted = plan.rows[row]
-        if lower_source == wanted:
-            upper, lower = lower, upper
-            upper_source, lower_source = lower_source, upper_source
-        if upper_source != wanted:
-            upper_source = wanted
-            chroma_source = _resize_source_row(plan, image, upper_source, chroma_source, upper)
-        wanted = min(wanted + 1, plan.source_height - 1)
-        if lower_source != wanted:
-            lower_source = wanted
-            chroma_source = _resize_source_row(plan, image, lower_source, chroma_source, lower)
-        _blend_planes(plan, upper, lower, plan.row_weights[row], out, row)
-
-
-cdef inline Py_ssize_t _resize_source_row(
-    Resizer plan, const unsigned char[:, :, :] image, Py_ssize_t source, Py_ssize_t chroma_source, Py_ssize_t slot
-) noexcept nogil:
-    """Fill one slot of `plan.planes`. `plan.shares` are of the chroma row `chroma_source`; returns of which then."""
-    cdef const unsigned char* luma = _source_row(plan, image, source, 0)
-    cdef int16_t* target = plan.planes + slot * plan.num_planes * plan.padded
-    if plan.layout == YUYV:
-        _split_yuyv(luma, plan.split, plan.split + plan.source_width, plan.source_width)
-        luma = plan.split
-    _gather_luma(plan, luma)
-    if plan.layout == GREY:
-        _blend_grey(plan, target)
-        return -1
-    if plan.layout == YUYV:
-        _share_chroma(plan, plan.split + plan.source_width)
-    elif chroma_source != source // 2:
-        _share_chroma(plan, _source_row(plan, image, plan.source_height + source // 2, 1))
-    _blend_colors(plan, target)
-    return source // 2
-
-
-cdef void _split_yuyv(const unsigned char* row, own_bytes luma, own_bytes chroma, Py_ssize_t count) noexcept nogil:
-    cdef Py_ssize_t index
-    for index in range(count):
-        luma[index] = row[2 * index]
-        chroma[index] = row[2 * index + 1]
-
-
-cdef inline void _gather_luma(Resizer plan, const unsigned char* source) noexcept nogil:
-    """Both neighbours in one move; little-endian, as every supported machine is."""
-    cdef const int32_t* offsets = plan.taps
-    cdef uint16_t* pairs = plan.luma_pairs
-    cdef Py_ssize_t column
-    for column in range(plan.num_safe):
-        memcpy(&pairs[column], source + offsets[column], sizeof(uint16_t))
-    for column in range(plan.num_safe, plan.width):
-        pairs[column] = <uint16_t>(source[offsets[column]] * 0x101)
-
-
-cdef inline void _gather_chroma(Resizer plan, const unsigned char* chroma) noexcept nogil:
-    """The U V of the left neighbour and those behind, in one move."""
-    cdef const int32_t* offsets = plan.chroma_taps
-    cdef uint16_t* pairs = plan.chroma_pairs
-    cdef Py_ssize_t column
-    for column in range(plan.num_safe_chroma):
-        memcpy(&pairs[2 * column], chroma + offsets[column], 2 * sizeof(uint16_t))
-    for column in range(plan.num_safe_chroma, plan.width):
-        memcpy(&pairs[2 * column], chroma + offsets[column], sizeof(uint16_t))
-        pairs[2 * column + 1] = pairs[2 * column]
-
-
-# Stores of lanes may alias anything, so what loops read of `plan` is read before.
-
-cdef inline void _share_chroma(Resizer plan, const unsigned char* chroma) noexcept nogil:
-    """What a chroma row adds to the luma of the pixels above it, of left and right neighbours -> `plan.shares`."""
-    cdef Py_ssize_t padded = plan.padded
-    cdef const uint16_t* pairs = plan.chroma_pairs
-    cdef const int16_t* is_next = plan.chroma_is_next
-    cdef int16_t* shares = plan.shares
-    cdef lanes red_v = lanes_fill(plan.color.red_v)
-    cdef lanes green_u = lanes_fill(plan.color.green_u)
-    cdef lanes green_v = lanes_fill(plan.color.green_v)
-    cdef lanes blue_u = lanes_fill(plan.color.blue_u)
-    cdef lanes left, right
-    cdef Py_ssize_t _
-    _gather_chroma(plan, chroma)
-    for _ in range(padded // LANES):
-        lanes_load_pairs(pairs, &left, &right)
-        right = lanes_choose(lanes_load(is_next), right, left)
-        _store_shares(shares, 2 * padded, left, red_v, green_u, green_v, blue_u)
-        _store_shares(shares + padded, 2 * padded, right, red_v, green_u, green_v, blue_u)
-        pairs += 2 * LANES
-        is_next += LANES
-        shares += LANES
-
-
-cdef inline void _store_shares(
-    int16_t* shares, Py_ssize_t step, lanes chroma, lanes red_v, lanes green_u, lanes green_v, lanes blue_u
-) noexcept nogil:
-    cdef lanes u = lanes_low_bytes(chroma)
-    cdef lanes v = lanes_high_bytes(chroma)
-    lanes_store(shares, lanes_weigh_chroma(v, red_v))
-    lanes_store(shares + step, lanes_add(lanes_weigh_chroma(u, green_u), lanes_weigh_chroma(v, green_v)))
-    lanes_store(shares + 2 * step, lanes_weigh_chroma(u, blue_u))
-
-
-cdef inline void _blend_grey(Resizer plan, int16_t* target) noexcept nogil:
-    cdef const int16_t* luma = <const int16_t*>plan.luma_pairs
-    cdef const int16_t* weights = plan.weights
-    cdef lanes pairs
-    cdef Py_ssize_t block
-    for block in range(plan.padded // LANES):
-        pairs = lanes_load(luma + block * LANES)
-        lanes_store(target + block * LANES, lanes_blend(
-            lanes_from_bytes(lanes_low_bytes(pairs)), lanes_from_bytes(lanes_high_bytes(pairs)),
-            lanes_load(weights + block * LANES)))
-
-
-cdef inline void _blend_colors(Resizer plan, int16_t* target) noexcept nogil:
-    """Luma of both neighbours and `plan.shares` -> one row of each of the planes R, G and B."""
-    cdef Py_ssize_t padded = plan.padded
-    cdef const int16_t* luma = <const int16_t*>plan.luma_pairs
-    cdef const int16_t* weights = plan.weights
-    cdef const int16_t* shares = plan.shares
-    cdef lanes zero = lanes_fill(<int16_t>plan.color.luma_zero)
-    cdef lanes weight = lanes_fill(plan.color.luma)
-    cdef lanes pairs, left, right, weight_right
-    cdef Py_ssize_t _
-    for _ in range(padded // LANES):
-        pairs = lanes_load(luma)
-        left = lanes_weigh_luma(lanes_above(lanes_low_bytes(pairs), zero), weight)
-        right = lanes_weigh_luma(lanes_above(lanes_high_bytes(pairs), zero), weight)
-        weight_right = lanes_load(weights)
-        lanes_store(target, _color(left, right, shares, padded, weight_right))
-        lanes_store(target + padded, _color(left, right, shares + 2 * padded, padded, weight_right))
-        lanes_store(target + 2 * padded, _color(left, right, shares + 4 * padded, padded, weight_right))
-        luma += LANES
-        weights += LANES
-        shares += LANES
-        target += LANES
-
-
-cdef inline lanes _color(
-    lanes left, lanes right, const int16_t* shares, Py_ssize_t padded, lanes weight_right
-) noexcept nogil:
-    """R, G or B: of each neighbour limited to what bytes hold, as a conversion by itself would, then blended."""
-    cdef lanes highest = lanes_fill(COLOR_LIMIT)
-    return lanes_blend(
-        lanes_limit(lanes_add(left, lanes_load(shares)), highest),
-        lanes_limit(lanes_add(right, lanes_load(shares + padded)), highest),
-        weight_right)
-
-
-cdef inline void _blend_planes(
-    Resizer plan, Py_ssize_t upper, Py_ssize_t lower, int16_t row_weight, out_t[:, :, ::1] out, Py_ssize_t row
-) noexcept nogil:
-    """Two rows of planes -> one of the tensor; grey fills all three channels."""
-    cdef const int16_t* above = plan.planes + upper * plan.num_planes * plan.padded
-    cdef const int16_t* below = plan.planes + lower * plan.num_planes * plan.padded
-    cdef int16_t* finished = plan.finished
-    cdef out_t* target = &out[plan.y + row, plan.x, 0]
-    cdef lanes weight = lanes_fill(row_weight)
-    cdef Py_ssize_t block
-    if out_t is not float:
-        if plan.shift_only:
-            _blend_pixels(plan, above, below, weight, <unsigned char*>target)
-            return
-    for block in range(plan.num_planes * plan.padded // LANES):
-        lanes_store(finished + block * LANES, lanes_raise2(lanes_blend(
-            lanes_load(above + block * LANES), lanes_load(below + block * LANES), weight)))
-    _store_planes(plan, target)
-
-
-cdef inline void _blend_pixels(
-    Resizer plan, const int16_t* above, const int16_t* below, lanes weight, unsigned char* target
-) noexcept nogil:
-    """The same where the tensor's numbers are bytes, or bytes - 128."""
-    cdef unsigned char flip = 0x80 if plan.transfer.lowest < 0 else 0
-    cdef Py_ssize_t second = plan.padded if plan.num_planes > 1 else 0
-    cdef Py_ssize_t whole = plan.width // LANES
-    cdef Py_ssize_t rest = plan.width - whole * LANES
-    cdef unsigned char last[CHANNELS * LANES]
-    cdef Py_ssize_t _
-    for _ in range(whole):
-        _blend_block(above, below, second, weight, target, flip)
-        above += LANES
-        below += LANES
-        target += CHANNELS * LANES
-    if rest:
-        _blend_block(above, below, second, weight, last, flip)
-        memcpy(target, last, CHANNELS * rest)
-
-
-cdef inline void _blend_block(
-    const int16_t* above, const int16_t* below, Py_ssize_t second, lanes weight, unsigned char* target,
-    unsigned char flip,
-) noexcept nogil:
-    """LANES pixels of planes that lie `second` apart."""
-    lanes_store_pixels(
-        target,
-        lanes_blend(lanes_load(above), lanes_load(below), weight),
-        lanes_blend(lanes_load(above + second), lanes_load(below + second), weight),
-        lanes_blend(lanes_load(above + 2 * second), lanes_load(below + 2 * second), weight),
-        flip)
-
-
-# Finished rows -> the tensor.
-
-cdef inline void _store_row(Resizer plan, out_t[:, :, ::1] out, Py_ssize_t row) noexcept nogil:
-    cdef const int16_t* values = plan.row
-    cdef out_t* target = &out[plan.y + row, plan.x, 0]
-    cdef int16_t lowest = <int16_t>plan.transfer.lowest
-    cdef Transfer transfer = plan.transfer
-    cdef Py_ssize_t index
-    if out_t is not float:
-        if plan.shift_only:
-            for index in range(plan.width * CHANNELS):
-                target[index] = <out_t>(((values[index] + ROUNDING) >> VALUE_BITS) + lowest)
-            return
-    for index in range(plan.width * CHANNELS):
-        target[index] = _store(transfer, values[index], target)
-
-
-cdef inline void _store_planes(Resizer plan, out_t* target) noexcept nogil:
-    """Interleave the finished planes."""
-    cdef Py_ssize_t second = plan.padded if plan.num_planes > 1 else 0
-    cdef const int16_t* red = plan.finished
-    cdef const int16_t* green = red + second
-    cdef const int16_t* blue = green + second
-    cdef Transfer transfer = plan.transfer
-    cdef Py_ssize_t column
-    for column in range(plan.width):
-        target[column * CHANNELS] = _store(transfer, red[column], target)
-        target[column * CHANNELS + 1] = _store(transfer, green[column], target)
-        target[column * CHANNELS + 2] = _store(transfer, blue[column], target)
-
-
-cdef inline out_t _store(Transfer transfer, int16_t value, const out_t* kind) noexcept nogil:
-    """A pixel with 7 fractional bits -> the tensor's number, rounded half up. `kind` only chooses the type."""
-    cdef int16_t restored = <int16_t>(value + transfer.loss) if value > 0 else value
-    cdef float real = <float>restored * transfer.multiplier + transfer.offset
-    if out_t is float:
-        return real
-    else:
-        real = floorf(real + <float>0.5)
-        real = real if real < <float>transfer.highest else <float>transfer.highest
-        return <out_t><int>(real if real > <float>transfer.lowest else <float>transfer.lowest)
-
-
-cdef inline void _pad(Resizer plan, out_t[:, :, ::1] out) noexcept nogil:
-    """Fill what lies outside the image, if anything does, with grey."""
-    cdef Py_ssize_t row, index
-    cdef Py_ssize_t width = out.shape[1]
-    cdef out_t* target
-    cdef Py_ssize_t below = plan.y + plan.height, right = plan.x + plan.width
-    cdef out_t grey
-    if plan.width == width and plan.height == out.shape[0]:
-        return
-    grey = _store(plan.transfer, <int16_t>(plan.padding * VALUE_ONE - plan.transfer.loss), &out[0, 0, 0])
-    for row in range(out.shape[0]):
-        target = &out[row, 0, 0]
-        for index in range(width * CHANNELS):
-            if row < plan.y or row >= below or index < plan.x * CHANNELS or index >= right * CHANNELS:
-                target[index] = grey
+include "_packed.pxi"
+include "_planes.pxi"
+include "_store.pxi"

@@ -13,7 +13,11 @@ import numpy.typing as npt
 
 from fastyolo.errors import FastYoloError, OptionError
 from fastyolo.files import atomic_write, shown
-from fastyolo.frames.picture import ImageSource, load_image, picture_software
+from fastyolo.frames.colors import Color
+from fastyolo.frames.frame import Frame, UInt8Array, view_frame
+from fastyolo.frames.picture import load_image, picture_software
+from fastyolo.frames.reading import ImageLike
+from fastyolo.preprocess import to_rgb
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -22,7 +26,7 @@ if TYPE_CHECKING:
 
     from fastyolo.detections import Detections
 
-Color = tuple[int, int, int]
+Rgb = tuple[int, int, int]
 Boxes = npt.NDArray[np.int64]
 """(N, 4) whole pixels x1, y1, x2, y2; x2 and y2 lie just outside."""
 
@@ -37,27 +41,20 @@ _LIGHT = (255, 255, 255)
 _SHADOW = (0, 0, 0, 96)
 
 
-def plot(detections: Detections, image: ImageSource | None = None) -> Image:
+def plot(detections: Detections, image: ImageLike | None = None, *, color: Color = "rgb") -> Image:
     """Return an RGB copy of the picture with boxes and labels such as "person 0.87" drawn on it.
 
-    `image` defaults to what was detected on. A class has one colour in every picture; lines and letters grow with the
-    picture, and a picture too small to hold a label gets the boxes only. Boxes are clipped to the picture.
+    `image` is what was detected on; by default the file at `detections.source` is read again. A class has one colour in
+    every picture; lines and letters grow with the picture, and a picture too small to hold a label gets the boxes only.
+    Boxes are clipped to the picture.
 
     Raises:
-        FastYoloError: there is no picture to draw on.
+        FastYoloError: there is no picture to draw on, or it has another size than the one detected on.
         ImageError: the picture cannot be read.
     """
     from PIL import Image, ImageDraw
 
-    if image is not None:
-        pixels = load_image(image)
-    elif detections.source is not None:
-        # Detecting on it has already decided that it is not too large.
-        source = detections.source() if callable(detections.source) else detections.source
-        pixels = load_image(source, max_pixels=sys.maxsize)
-    else:
-        raise FastYoloError("these detections do not know their picture; pass it: plot(image)")
-
+    pixels = _pixels_of(detections, image, color)
     canvas = Image.fromarray(np.ascontiguousarray(pixels))
     draw = ImageDraw.Draw(canvas, "RGBA")  # blends translucent colours into the RGB picture
     boxes, rows = _pixel_boxes(detections.xyxy, canvas.width, canvas.height)
@@ -67,6 +64,29 @@ def plot(detections: Detections, image: ImageSource | None = None) -> Image:
         _draw_box(draw, box, class_color(int(detections.class_id[row])), line_width)
     _draw_labels(draw, boxes, detections[rows], canvas)
     return canvas
+
+
+def _pixels_of(detections: Detections, image: ImageLike | None, color: Color) -> UInt8Array:
+    """The full picture as RGB."""
+    if image is None:
+        if detections.source is None:
+            raise FastYoloError("these detections keep no picture to draw on; pass it: plot(image)")
+        # Detecting on it has already decided that it is not too large.
+        pixels = load_image(detections.source, max_pixels=sys.maxsize)
+    elif isinstance(image, Frame):
+        pixels = to_rgb(image)
+    elif isinstance(image, np.ndarray | list | tuple):
+        pixels = to_rgb(view_frame(image, color))
+    else:
+        pixels = load_image(image)
+    height, width = pixels.shape[:2]
+    if detections.orig_shape not in ((height, width), (0, 0)):
+        full_height, full_width = detections.orig_shape
+        raise FastYoloError(
+            f"plot() needs the picture that was detected on, {full_width} x {full_height}, got one of "
+            f"{width} x {height}"
+        )
+    return pixels
 
 
 def save_plot(image: Image, path: str | os.PathLike[str]) -> None:
@@ -107,7 +127,7 @@ def is_own_picture(path: str | os.PathLike[str]) -> bool:
 
 
 @lru_cache(maxsize=1024)
-def class_color(class_id: int) -> Color:
+def class_color(class_id: int) -> Rgb:
     """The sRGB colour of a class: fixed by its number alone, far from its neighbours', bright enough for any picture.
 
     Hues advance by the golden angle, which never comes back close to a recent one; three levels of lightness tell hues
@@ -144,7 +164,7 @@ def _ungamma(encoded: float) -> float:
     return encoded / 12.92 if encoded <= 0.04045 else ((encoded + 0.055) / 1.055) ** 2.4
 
 
-def _text_color(background: Color) -> Color:
+def _text_color(background: Rgb) -> Rgb:
     """Dark or light, whichever contrasts more (WCAG 2 relative luminance)."""
     red, green, blue = (_ungamma(channel / 255) for channel in background)
     luminance = 0.2126 * red + 0.7152 * green + 0.0722 * blue
@@ -171,7 +191,7 @@ def _pixel_boxes(xyxy: npt.NDArray[np.float32], width: int, height: int) -> tupl
     return np.concatenate([first, last], axis=1), rows
 
 
-def _draw_box(draw: ImageDraw, box: list[int], color: Color, line_width: int) -> None:
+def _draw_box(draw: ImageDraw, box: list[int], color: Rgb, line_width: int) -> None:
     x1, y1, x2, y2 = box
     # Small objects get thinner lines, which would otherwise hide them.
     width = max(1, min(line_width, min(x2 - x1, y2 - y1) // 12))

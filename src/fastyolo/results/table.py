@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TextIO
-
 from fastyolo.files import shown
-from fastyolo.results.formats import Result, ResultWriter
+from fastyolo.results.text import box_lines
+from fastyolo.results.writer import Output, Result, ResultWriter
 
 
 class TableWriter(ResultWriter):
     """A heading and an aligned table per picture, printed as soon as it is done."""
 
-    def __init__(self, stream: TextIO, timing: bool) -> None:
-        super().__init__(stream)
-        self._timing = timing
+    def __init__(self, output: Output) -> None:
+        super().__init__(output)
+        self._timing = output.timing
 
     def write(self, result: Result) -> None:
         self._stream.write("\n".join(self._lines(result)) + "\n")
@@ -28,12 +27,4 @@ class TableWriter(ResultWriter):
         heading = f"{shown(result.source)}: {width} x {height}, {found.summary()}"
         if self._timing:
             heading += " (" + ", ".join(f"{stage} {ms:.2f} ms" for stage, ms in found.speed.items()) + ")"
-        name_width = max([len(shown(detection.name)) for detection in found], default=0)
-        return [
-            heading,
-            *(
-                f"  {shown(detection.name):<{name_width}}  {detection.confidence:.2f}  "
-                + " ".join(f"{value:8.1f}" for value in detection.xyxy)
-                for detection in found
-            ),
-        ]
+        return [heading, *box_lines(found)]
