@@ -26,6 +26,7 @@ lint: $(VENV)/tools
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/cython-lint src
+	PYTHONPATH=src $(BIN)/lint-imports --no-logo --no-cache
 
 types: $(VENV)/installed
 	$(BIN)/mypy

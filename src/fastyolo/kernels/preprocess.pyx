@@ -151,7 +151,7 @@ cdef class Resizer:
     cdef Py_ssize_t num_safe_chroma
     cdef int32_t* chroma_taps               # (padded,): byte offset of the left neighbour's chroma
     cdef int16_t* chroma_is_next            # (padded,): -1 where the right neighbour has the chroma behind, else 0
-    cdef uint16_t* chroma_pairs             # (padded, 2): U, and above it V, of the left neighbour, and the ones behind;
+    cdef uint16_t* chroma_pairs             # (padded, 2): U, and above it V, of the left neighbour, then those behind;
     #                                         or (2, padded): U of the left, and above it the one behind; then V
     cdef int16_t* shares                    # (SHARES, padded): what the chroma row gathered last adds to luma
     cdef unsigned char* split               # (2, source_width): an interleaved row as luma and chroma
@@ -212,7 +212,7 @@ cdef class Resizer:
         free(self.split)
 
     cdef int _describe_planes(self, tuple planes) except -1:
-        """`planes` holds (bytes, across, down) of each: the bytes of a column, and how many pixels share them."""
+        """`planes` holds (bytes, across, down) of each: bytes of a column, and how many pixels share them each way."""
         cdef Plane* plane
         self.across = self.down = 1
         self.num_sources = 0
