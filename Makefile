@@ -37,8 +37,7 @@ unit: $(VENV)/installed
 	$(BIN)/python -m pytest
 
 # The kernels once more with bounds checks, and once more under the address and undefined-behaviour sanitizers.
-KERNEL_TESTS := tests/test_decode_by_hand.py tests/test_decode_oracle.py tests/test_decode_api.py tests/test_preprocess.py \
-	tests/test_many_candidates.py tests/test_pixels.py tests/test_golden.py
+KERNEL_TESTS := tests/kernels tests/preprocess
 SANITIZERS = $(shell gcc -print-file-name=libasan.so) $(shell gcc -print-file-name=libubsan.so)
 
 checked: build/debug/installed build/asan/installed

@@ -10,7 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-REPOSITORY = Path(__file__).resolve().parent.parent
+TESTS = Path(__file__).resolve().parent
+DATA = TESTS / "data"
+REPOSITORY = TESTS.parent
 
 # The only reasons for which a test may be skipped. Anything else fails the run.
 ALLOWED_SKIPS = (

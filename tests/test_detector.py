@@ -59,6 +59,7 @@ def test_finds_the_person_and_the_tie(detector: Detector, hopper_path: Path) -> 
     assert found.summary() == "1 person, 1 tie"
 
 
+@pytest.mark.inference
 def test_every_kind_of_source_gives_the_same(
     detector: Detector, hopper_path: Path, hopper: npt.NDArray[np.uint8]
 ) -> None:
@@ -71,6 +72,7 @@ def test_every_kind_of_source_gives_the_same(
     assert same(detector(np.asfortranarray(hopper)), expected)
 
 
+@pytest.mark.inference
 def test_results_do_not_alias_the_interpreter(detector: Detector, hopper: npt.NDArray[np.uint8]) -> None:
     first = detector(hopper)
     kept = first.xyxy.copy()
@@ -78,6 +80,7 @@ def test_results_do_not_alias_the_interpreter(detector: Detector, hopper: npt.ND
     np.testing.assert_array_equal(first.xyxy, kept)
 
 
+@pytest.mark.inference
 def test_plot_draws_on_the_picture_that_was_given(detector: Detector, hopper: npt.NDArray[np.uint8]) -> None:
     reverse = hopper[..., ::-1].copy()
     rgb = np.asarray(detector(hopper).plot(hopper))
@@ -87,6 +90,7 @@ def test_plot_draws_on_the_picture_that_was_given(detector: Detector, hopper: np
     np.testing.assert_array_equal(rgb, bgr)
 
 
+@pytest.mark.inference
 def test_nothing_is_found_on_grey(detector: Detector) -> None:
     found = detector(np.full((50, 80, 3), 128, np.uint8))
     assert len(found) == 0
@@ -94,6 +98,7 @@ def test_nothing_is_found_on_grey(detector: Detector) -> None:
     assert found.summary() == "nothing found"
 
 
+@pytest.mark.inference
 def test_a_single_pixel_is_a_picture(detector: Detector) -> None:
     assert detector(np.zeros((1, 1, 3), np.uint8)).orig_shape == (1, 1)
 
@@ -115,6 +120,7 @@ def test_it_is_preprocess_invoke_decode_and_nothing_else(detector: Detector, hop
     assert isinstance(Decoder(ModelSpec.yolov4_tiny()), fastyolo.Decoder)
 
 
+@pytest.mark.inference
 def test_options_reach_the_decoder(hopper: npt.NDArray[np.uint8]) -> None:
     many = Detector(score_threshold=0.001, multi_label=True)(hopper)
     assert 100 < len(many) <= 300
@@ -128,6 +134,7 @@ def test_options_reach_the_decoder(hopper: npt.NDArray[np.uint8]) -> None:
     assert (many.xyxy <= [512, 600, 512, 600]).all()
 
 
+@pytest.mark.inference
 def test_letterbox_maps_boxes_back(hopper: npt.NDArray[np.uint8]) -> None:
     wide = np.full((300, 1200, 3), 128, np.uint8)
     wide[:, 450:706] = hopper[::2, ::2]
@@ -136,6 +143,7 @@ def test_letterbox_maps_boxes_back(hopper: npt.NDArray[np.uint8]) -> None:
     assert person.xyxy == pytest.approx((450, 25, 706, 300), abs=20)
 
 
+@pytest.mark.pc("52 inferences, of 2 to 5 emulated seconds each: two minutes")
 def test_threads_share_a_detector(detector: Detector, hopper: npt.NDArray[np.uint8]) -> None:
     images = [hopper, hopper[:, ::-1], hopper[::2], hopper[:300]]
     expected = [detector(image) for image in images]
@@ -167,6 +175,7 @@ def test_a_bad_image_leaves_the_detector_working(detector: Detector, hopper: npt
     assert same(detector(hopper), expected)
 
 
+@pytest.mark.inference
 def test_a_model_without_metadata_needs_a_spec(
     tmp_path: Path, hopper: npt.NDArray[np.uint8], detector: Detector
 ) -> None:

@@ -38,7 +38,7 @@ def prepare() -> None:
     BUILD.mkdir(parents=True)
     environment = {"FASTYOLO_ORACLE_CASES": str(CASES), "PYTHONPATH": str(PLUGINS)}
     pytest: list[str | Path] = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
-    output([*pytest, "-p", "oracle_cases", "tests/test_decode_oracle.py"], REPOSITORY, environment)
+    output([*pytest, "-p", "oracle_cases", "tests/kernels/test_decode_oracle.py"], REPOSITORY, environment)
     environment = {"FASTYOLO_SELECTION": str(SELECTION), "PYTHONPATH": str(PLUGINS)}
     output([*pytest, "-p", "selection", "--collect-only"], REPOSITORY, environment)
 

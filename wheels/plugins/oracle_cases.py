@@ -1,6 +1,6 @@
 """A pytest plugin: lets the emulated kernel meet cases that this machine's oracle drew and judged.
 
-The oracle is plain NumPy; emulated, it takes a quarter of an hour. So tests/test_decode_oracle.py runs here first,
+The oracle is plain NumPy; emulated, it takes a quarter of an hour. So kernels/test_decode_oracle.py runs here first,
 where every case is recorded with what it expects, and there each test gets the cases recorded under its name.
 $FASTYOLO_ORACLE_CASES is the file: written where it does not exist, else read.
 """

@@ -329,6 +329,7 @@ def test_unknown_options_name_those_there_are() -> None:
         Detector(yuv_range="jpeg")  # type: ignore[arg-type]
 
 
+@pytest.mark.inference
 def test_the_detector_finds_the_same_in_every_format(hopper: UInt8) -> None:
     even = np.ascontiguousarray(hopper[:600, :512])
     height, width = even.shape[:2]

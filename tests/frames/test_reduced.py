@@ -216,6 +216,7 @@ class TestBadFiles:
         assert 0 < refused < 300
 
 
+@pytest.mark.inference
 class TestTheDetector:
     def test_boxes_and_shape_are_those_of_the_full_photo(self, photo: Path) -> None:
         detector = Detector()

@@ -48,6 +48,7 @@ def test_the_table(hopper_path: Path) -> None:
 
 
 @pytest.mark.board
+@pytest.mark.inference
 def test_json_is_one_array(pictures: Path) -> None:
     run = fastyolo("detect", "a", "gone.jpg", "b", "--recursive", "--format", "json", cwd=pictures)
     records = json.loads(run.stdout)
@@ -71,6 +72,7 @@ def test_jsonl_and_csv_say_the_same(pictures: Path) -> None:
 
 
 @pytest.mark.board
+@pytest.mark.inference
 def test_saved_pictures_do_not_collide_and_spare_the_inputs(pictures: Path) -> None:
     run = fastyolo("detect", "-r", "a", "b", "--save", cwd=pictures)
     assert run.returncode == 0

@@ -120,6 +120,7 @@ def test_what_users_get_of_load_image_is_their_own_copy() -> None:
     assert pixels.flags.c_contiguous
 
 
+@pytest.mark.inference
 def test_grey_and_colour_files_detect_as_their_arrays(hopper: npt.NDArray[np.uint8]) -> None:
     detector = Detector()
     colour = Image.fromarray(hopper)
@@ -132,6 +133,7 @@ def test_grey_and_colour_files_detect_as_their_arrays(hopper: npt.NDArray[np.uin
         np.testing.assert_array_equal(from_file.confidence, from_array.confidence)
 
 
+@pytest.mark.inference
 def test_a_detector_copies_no_pixels_of_a_file(hopper: npt.NDArray[np.uint8]) -> None:
     # A PNG: Pillow reads it in small pieces. NumPy's and Python's memory is counted, Pillow's own is not.
     detector, data = Detector(), png(Image.fromarray(hopper))

@@ -48,7 +48,7 @@ def test_the_sdist_holds_sources_and_nothing_generated(sdist: Path) -> None:
         names = [name.partition("/")[2] for name in archive.getnames()]
     assert "src/fastyolo/kernels/postprocess.pyx" in names
     assert "src/fastyolo/models/yolov4-tiny_416_int8.tflite" in names
-    assert "tests/reference.py" in names
+    assert "tests/support/reference.py" in names
     assert not [name for name in names if name.endswith((".so", ".html", ".pyc"))]
     assert not [name for name in names if name.endswith(".c") and not name.startswith(("tests/", "bench/"))]
 

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
+from conftest import DATA
 from fastyolo.detector import BUNDLED_MODEL, Detector
 from fastyolo.errors import ModelError, OptionError, RuntimeUnavailableError
 from fastyolo.runtime import session as runtime
@@ -23,7 +24,7 @@ from fastyolo.runtime.session import Delegate, open_session, parse_device
 def delegate_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """tests/data/delegate.c, compiled."""
     library = tmp_path_factory.mktemp("delegate") / "libtest_delegate.so"
-    source = Path(__file__).with_name("data") / "delegate.c"
+    source = DATA / "delegate.c"
     subprocess.run(["gcc", "-Wall", "-Werror", "-shared", "-fPIC", "-o", library, source], check=True)
     return library
 

@@ -1,4 +1,7 @@
-"""Recorded results of the kernels: what an optimisation must not change. `python tests/golden.py` records them anew."""
+"""Recorded results of the kernels: what an optimisation must not change.
+
+`python tests/support/golden.py` records them anew.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +17,9 @@ from fastyolo import ModelSpec
 from fastyolo.postprocess import DecodeResult, decode_nms
 from fastyolo.preprocess import Preprocessor
 
-FILE = Path(__file__).with_name("data") / "golden.npz"
-FRAMES = Path(__file__).with_name("data") / "frames.npz"
+DATA = Path(__file__).parents[1] / "data"
+FILE = DATA / "golden.npz"
+FRAMES = DATA / "frames.npz"
 """int8 heads of a YOLOv4-tiny on Grace Hopper and on a cup of coffee; scale 12/255, zero point -1."""
 QUANTIZATION = (12 / 255, -1)
 

@@ -13,17 +13,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from conftest import DATA, TESTS
 from fastyolo import Decoder, DecodeResult, ModelSpec
 from golden import FRAMES, QUANTIZATION
 
-TESTS = Path(__file__).parent
 NUM_FRAMES = 50
 
 
 @pytest.fixture(scope="module")
 def malloc_counter(tmp_path_factory: pytest.TempPathFactory) -> Path:
     library = tmp_path_factory.mktemp("malloc") / "libcounter.so"
-    source = TESTS / "data" / "malloc_counter.c"
+    source = DATA / "malloc_counter.c"
     subprocess.run(
         ["gcc", "-O1", "-Wall", "-Werror", "-fno-builtin", "-shared", "-fPIC", "-o", library, source], check=True
     )
@@ -36,7 +36,7 @@ def counts(malloc_counter: Path) -> Callable[[str], dict[str, float]]:
 
     def run(python_objects: str) -> dict[str, float]:
         environment = {**os.environ, "LD_PRELOAD": str(malloc_counter), "PYTHONMALLOC": python_objects}
-        command = [sys.executable, TESTS / "count_allocations.py"]
+        command = [sys.executable, TESTS / "support" / "count_allocations.py"]
         found: dict[str, float] = json.loads(subprocess.check_output(command, env=environment, text=True, timeout=120))
         return found
 
