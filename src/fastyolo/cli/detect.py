@@ -103,12 +103,15 @@ def detect(
             max_pixels=max_pixels or MAX_PIXELS,
         )
     raise_pillow_limit(detector.max_pixels)
-    copies = None
-    if save or output is not None:
-        folder = output if output is not None else DEFAULT_OUTPUT
+    pictures = tuple(entry.path for entry in entries if entry.error is None)
+    folder = output if output is not None else DEFAULT_OUTPUT
+    writes = writer_of(output_format.value)
+    # Where the format itself writes files, a folder alone asks for those, and --save for pictures beside them.
+    saves = save or (output is not None and not writes.writes_files)
+    if saves or writes.writes_files:
         _make_folder(folder)
-        copies = OutputNames(folder, [entry.path for entry in entries if entry.error is None])
-    writer = writer_of(output_format.value)(Output(sys.stdout, timing=timing))
+    copies = OutputNames(folder, pictures) if saves else None
+    writer = writes(Output(sys.stdout, folder, pictures, timing))
     # On one terminal a bar would break long lines of JSON or CSV.
     bar = len(entries) > 1 and (output_format is TABLE or not sys.stdout.isatty())
     return _run(detector, entries, copies, writer, bar=bar, timing=timing)

@@ -1,9 +1,9 @@
-"""What the annotated copies of pictures are called."""
+"""What the files are called that come of pictures: annotated copies, and formats of a file a picture."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from fastyolo.results.render import is_own_picture
 
@@ -12,23 +12,32 @@ _KEPT_SUFFIXES = (".jpg", ".jpeg", ".png")
 
 
 class OutputNames:
-    """Hands out one path in `folder` for the annotated copy of each picture.
+    """Hands out one path in `folder` for what comes of each picture: an annotated copy, or a file with `suffix`.
 
-    A copy keeps its picture's file name where it can. It gets "-2", "-3", ... behind the stem where that name was
+    A file keeps its picture's name where it can. It gets "-2", "-3", ... behind the stem where that name was
     already handed out (case ignored, for file systems that ignore it), is one of the `inputs` under any name, or holds
-    something that fastyolo did not write. Results of an earlier run are overwritten.
+    something that fastyolo did not write, by `is_own`. Results of an earlier run are overwritten.
     """
 
-    def __init__(self, folder: str | os.PathLike[str], inputs: Iterable[str | os.PathLike[str]] = ()) -> None:
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        inputs: Iterable[str | os.PathLike[str]] = (),
+        *,
+        suffix: str | None = None,
+        is_own: Callable[[str], bool] = is_own_picture,
+    ) -> None:
         self._folder = os.fspath(folder)
+        self._suffix = suffix
+        self._is_own = is_own
         self._taken: set[str] = set()
         self._next_number: dict[tuple[str, str], int] = {}
         self._inputs = {identity for path in inputs if (identity := _file_identity(os.fspath(path)))}
 
     def path_for(self, source: str | os.PathLike[str]) -> str:
-        """Return where to write the annotated copy of `source`; a second call gives a second path."""
+        """Return where to write what comes of `source`; a second call gives a second path."""
         stem, suffix = os.path.splitext(os.path.basename(os.fspath(source)))
-        suffix = suffix if suffix.lower() in _KEPT_SUFFIXES else ".png"
+        suffix = self._suffix or (suffix if suffix.lower() in _KEPT_SUFFIXES else ".png")
         key = (stem.casefold(), suffix.casefold())
         number = self._next_number.get(key, 1)
         while True:
@@ -48,7 +57,7 @@ class OutputNames:
             return False
         # An output folder may be one that people keep pictures in, so a name alone does not make a file ours: we mark
         # what we write, and whatever carries no mark stays.
-        return is_own_picture(path)
+        return self._is_own(path)
 
 
 def _file_identity(path: str) -> tuple[int, int] | None:

@@ -49,7 +49,7 @@ class ResultWriter:
     """
 
     writes_files = False
-    """Whether it needs a folder."""
+    """Whether it writes a file for each picture, into `Output.folder`."""
 
     def __init__(self, output: Output) -> None:
         self._stream = output.stream
