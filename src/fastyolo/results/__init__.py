@@ -13,6 +13,7 @@ FORMATS = {
     "json": "JsonWriter",
     "jsonl": "JsonLinesWriter",
     "csv": "CsvWriter",
+    "yolo": "YoloWriter",
 }
 """The result formats: the writer's class, in the module of the format's name."""
 
