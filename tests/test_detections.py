@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import pickle
 import sys
 from typing import Any
 
@@ -24,7 +25,7 @@ def three() -> Detections:
         NAMES,
         (480, 640),
         {"inference": 1.5},
-        b"source",
+        "street.jpg",
     )
 
 
@@ -124,3 +125,20 @@ def test_looking_at_numbers_loads_no_drawing(monkeypatch: pytest.MonkeyPatch, th
     three.to_coco(1)
     assert "fastyolo.results.render" not in sys.modules
     assert "PIL.ImageDraw" not in sys.modules
+
+
+def test_printing_says_the_summary_and_the_boxes(three: Detections) -> None:
+    assert str(three).splitlines() == [
+        "1 owl, 1 cat, 1 class 7",
+        "  owl      0.75       0.0      1.0      2.0      3.0",
+        "  cat      0.50       4.0      5.0      6.0      7.0",
+        "  class 7  0.25       8.0      9.0     10.0     11.0",
+    ]
+    assert str(three[:0]) == "nothing found"
+    assert str(three[[0] * 12]).splitlines()[-1] == "  ... and 2 more"
+
+
+def test_they_pickle_as_what_they_are(three: Detections) -> None:
+    again = pickle.loads(pickle.dumps(three))
+    assert str(again) == str(three)
+    assert (again.orig_shape, again.speed, again.source) == (three.orig_shape, three.speed, three.source)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+import re
 import threading
 from pathlib import Path
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
 from PIL import Image
 
 import fastyolo
-from fastyolo import Detections, Detector, ImageError, ModelError, ModelSpec, OptionError
+from fastyolo import Detections, Detector, FastYoloError, ImageError, ModelError, ModelSpec, OptionError
 from fastyolo.detector import BUNDLED_MODEL
 from fastyolo.metadata import append_metadata, read_metadata
 from fastyolo.names import class_ids
@@ -91,6 +95,53 @@ def test_plot_draws_on_the_picture_that_was_given(detector: Detector, hopper: np
 
 
 @pytest.mark.inference
+@pytest.mark.inference
+def test_results_keep_no_pixels(detector: Detector, hopper: npt.NDArray[np.uint8], hopper_path: Path) -> None:
+    for image in (hopper, hopper_path.read_bytes(), Image.open(hopper_path)):
+        found = detector(image)
+        assert found.source is None
+        assert len(pickle.dumps(found)) < 4000
+        with pytest.raises(FastYoloError, match=r"keep no picture to draw on; pass it: plot\(image\)"):
+            found.plot()
+    found = detector(hopper_path)
+    assert found.source == str(hopper_path)
+    np.testing.assert_array_equal(np.asarray(found.plot()), np.asarray(found.plot(hopper)))
+
+
+@pytest.mark.inference
+def test_plot_refuses_another_picture(detector: Detector, hopper_path: Path, tmp_path: Path) -> None:
+    path = tmp_path / "x.png"
+    Image.open(hopper_path).save(path)
+    found = detector(path)
+    Image.open(hopper_path).resize((256, 300)).save(path)
+    with pytest.raises(FastYoloError, match="that was detected on, 512 x 600, got one of 256 x 300"):
+        found.plot()
+
+
+def test_it_says_what_it_is_and_why_it_does_not_pickle(detector: Detector) -> None:
+    assert re.fullmatch(r"<Detector yolov4-tiny_416_int8.tflite: 80 classes, 416x416, [\w-]+ \S+, cpu>", repr(detector))
+    for attempt in (pickle.dumps, copy.copy, copy.deepcopy):
+        with pytest.raises(TypeError, match="holds a loaded model; make one in each process"):
+            attempt(detector)
+
+
+@pytest.mark.inference
+def test_a_padded_frame_of_a_hardware_decoder_is_the_tight_one(
+    detector: Detector, hopper: npt.NDArray[np.uint8]
+) -> None:
+    """600 lines of luma in 608, rows of 512 bytes in 640, chroma behind the padding."""
+    i420 = cv2.cvtColor(hopper, cv2.COLOR_RGB2YUV_I420)
+    luma, chroma = i420[:600], i420[600:].reshape(2, 300, 256).transpose(1, 2, 0)
+    buffer = np.full((608 + 304, 640), 200, np.uint8)
+    buffer[:600, :512] = luma
+    buffer[608 : 608 + 300, :512] = chroma.reshape(300, 512)
+    y, uv = buffer[:600, :512], buffer[608:908, :512].reshape(300, 256, 2)
+    assert uv.base is not None
+    tight = detector(np.concatenate([luma, chroma.reshape(300, 512)]), color="nv12")
+    assert len(tight) >= 2
+    assert same(detector((y, uv), color="nv12"), tight)
+
+
 def test_nothing_is_found_on_grey(detector: Detector) -> None:
     found = detector(np.full((50, 80, 3), 128, np.uint8))
     assert len(found) == 0

@@ -64,7 +64,11 @@ def preprocess_cases() -> Iterator[Case]:
         ("1280x720", "rgba", (720, 1280, 4)),
         ("1280x720", "grey", (720, 1280)),
         ("1280x720", "yuyv", (720, 1280, 2)),
+        ("1280x720", "uyvy", (720, 1280, 2)),
+        ("1280x720", "xrgb", (720, 1280, 4)),
+        ("1280x720", "i422", (1440, 1280)),
         ("1920x1080", "nv12", (1620, 1920)),
+        ("1920x1080", "i420", (1620, 1920)),
     ):
         image = random.randint(0, 256, shape).astype(np.uint8)
         yield f"preprocess {name} {color}, int8", lambda i=image, c=color: preprocess(i, out, color=c)

@@ -26,10 +26,10 @@ Network = tuple[Path, Path]
 
 # Without weights to be had: seeded random ones.
 RANDOM: dict[str, str] = {
-    "yolov4-tiny-3l": yolov4_tiny_3l(),
-    "yolov4-tiny, 1 class": yolov4_tiny(classes=1),
-    "yolov4-tiny, 2 classes": yolov4_tiny(classes=2),
-    "yolov4-tiny, 20 classes": yolov4_tiny(classes=20),
+    "yolov4-tiny-3l": yolov4_tiny_3l(160, 160),
+    "yolov4-tiny, 1 class": yolov4_tiny(160, 160, classes=1),
+    "yolov4-tiny, 2 classes": yolov4_tiny(160, 160, classes=2),
+    "yolov4-tiny, 20 classes": yolov4_tiny(160, 160, classes=20),
     "yolov4-tiny, 320 x 320": yolov4_tiny(320, 320),
     "yolov4-tiny, 608 x 608": yolov4_tiny(608, 608),
     "yolov4-tiny, 416 high and 256 wide": yolov4_tiny(416, 256),
@@ -38,7 +38,7 @@ RANDOM: dict[str, str] = {
 }
 
 HEAD_CELLS = {
-    "yolov4-tiny-3l": [(13, 13), (26, 26), (52, 52)],
+    "yolov4-tiny-3l": [(5, 5), (10, 10), (20, 20)],
     "yolov4-tiny, 320 x 320": [(10, 10), (20, 20)],
     "yolov4-tiny, 608 x 608": [(19, 19), (38, 38)],
     "yolov4-tiny, 416 high and 256 wide": [(13, 8), (26, 16)],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gc
 import sys
 import threading
@@ -10,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 import fastyolo
@@ -639,3 +641,56 @@ def test_quantisation_may_come_as_an_array_and_any_limit_as_large_as_wanted() ->
         heads, quantization=np.array([[0.5, 3]] * 2), score_threshold=0.0, max_detections=sys.maxsize
     )
     np.testing.assert_array_equal(result.confidence[:300], expected.confidence)
+
+
+@pytest.mark.parametrize("made_for", ["stretch", "letterbox"])
+def test_the_geometry_is_the_specs_unless_said_otherwise(made_for: Any) -> None:
+    spec = dataclasses.replace(SPEC, resize=made_for)
+    heads, size = random_heads(), (480, 640)
+    for said in (None, "stretch", "letterbox"):
+        expected = fastyolo.decode_nms(heads, spec=SPEC, image_size=size, resize=said or made_for)
+        assert_same(fastyolo.decode_nms(heads, spec=spec, image_size=size, resize=said), expected)
+        assert_same(Decoder(spec, resize=said)(heads, size), expected)
+    with pytest.raises(OptionError, match="'stretch' or 'letterbox', got 'crop'"):
+        Decoder(spec, resize="crop")  # type: ignore[arg-type]
+
+
+def test_heads_in_another_order_or_of_another_type_are_looked_at_anew() -> None:
+    decoder = Decoder(SPEC, quantization=LEVELS, score_threshold=0.1)
+    real, bytes_ = random_heads(), random_heads(np.int8)
+    expected = [fastyolo.decode_nms(heads, spec=SPEC, quantization=LEVELS, score_threshold=0.1)
+                for heads in (real, bytes_)]  # fmt: skip
+    for _ in range(3):
+        assert_same(decoder(real), expected[0])
+        assert_same(decoder(bytes_), expected[1])
+        assert_same(decoder(real[::-1]), expected[0])
+
+
+class Emptying:
+    """A buffer whose owner takes the other heads away while it is being read."""
+
+    def __init__(self, array: npt.NDArray[Any], heads: list[Any]) -> None:
+        self._array, self._heads = array, heads
+
+    def __buffer__(self, flags: int) -> memoryview:
+        self._heads.clear()
+        return memoryview(self._array)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="needs Python 3.12, where a class can be a buffer")
+def test_a_list_that_changes_while_it_is_read_does_no_harm() -> None:
+    decoder = Decoder(SPEC)
+    real = random_heads()
+    expected = decoder(real)
+    heads: list[Any] = []
+    heads += [Emptying(real[0], heads), *real[1:]]
+    assert_same(decoder(heads), expected)
+
+
+def test_a_buffer_that_is_not_what_it_says_is_refused() -> None:
+    class Liar(np.ndarray):
+        shape = SPEC.head_shapes[0]  # type: ignore[assignment]
+
+    heads = [np.zeros((1, 1, 1), np.float32).view(Liar), *random_heads()[1:]]
+    with pytest.raises(HeadError, match="heads must"):
+        Decoder(SPEC)(heads)

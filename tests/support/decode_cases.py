@@ -252,6 +252,8 @@ def close_calls(case: Case) -> set[int]:
         box = candidates.xyxy[best]
         overlaps = overlap(box, candidates.xyxy[rivals], nms)
         rivals = rivals[np.abs(overlaps - threshold) <= COARSE_MARGIN]
+        if not len(rivals):
+            continue
         others = candidates.xyxy[rivals]
         # Sides are differences of coordinates, so they carry the coordinates' rounding.
         noise = 8 * FLOAT32_EPSILON * max(np.abs(others).max(initial=0), np.abs(box).max())
