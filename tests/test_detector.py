@@ -95,7 +95,6 @@ def test_plot_draws_on_the_picture_that_was_given(detector: Detector, hopper: np
 
 
 @pytest.mark.inference
-@pytest.mark.inference
 def test_results_keep_no_pixels(detector: Detector, hopper: npt.NDArray[np.uint8], hopper_path: Path) -> None:
     for image in (hopper, hopper_path.read_bytes(), Image.open(hopper_path)):
         found = detector(image)
@@ -106,6 +105,11 @@ def test_results_keep_no_pixels(detector: Detector, hopper: npt.NDArray[np.uint8
     found = detector(hopper_path)
     assert found.source == str(hopper_path)
     np.testing.assert_array_equal(np.asarray(found.plot()), np.asarray(found.plot(hopper)))
+
+
+def test_a_word_that_is_no_color_is_refused_whatever_the_image(detector: Detector, hopper_path: Path) -> None:
+    with pytest.raises(OptionError, match=r"color must be one of 'rgb', .* got 'gbr'"):
+        detector(hopper_path, color="gbr")  # type: ignore[arg-type]
 
 
 @pytest.mark.inference
@@ -142,6 +146,7 @@ def test_a_padded_frame_of_a_hardware_decoder_is_the_tight_one(
     assert same(detector((y, uv), color="nv12"), tight)
 
 
+@pytest.mark.inference
 def test_nothing_is_found_on_grey(detector: Detector) -> None:
     found = detector(np.full((50, 80, 3), 128, np.uint8))
     assert len(found) == 0

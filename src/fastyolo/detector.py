@@ -160,14 +160,12 @@ class Detector:
             laps.append(perf_counter())
             self._session.invoke()
             laps.append(perf_counter())
-            heads = tuple(map(self._session.output_view, self._heads))
-            found = self._decode(heads, frame.extent.covered)
-            # A live view of the interpreter's memory would make the next invoke() refuse.
-            del heads
+            # Views of the interpreter's memory keep no name: a live one would make the next invoke() refuse.
+            found = self._decode(tuple(map(self._session.output_view, self._heads)), frame.extent.covered)
             xyxy = frame.extent.in_full(found.xyxy, clip=self._clip)
             laps.append(perf_counter())
         speed = {stage: (end - start) * 1e3 for stage, (start, end) in zip(STAGES, pairwise(laps), strict=True)}
-        path = os.fspath(image) if isinstance(image, str | os.PathLike) else None
+        path = os.fsdecode(image) if isinstance(image, str | os.PathLike) else None
         return Detections(xyxy, found.confidence, found.class_id, self.spec.names, frame.extent.size, speed, path)
 
 

@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from fastyolo.frames.colors import Color
+from fastyolo.frames.colors import Color, check_color
 from fastyolo.frames.frame import Frame, Pixels, view_frame
 from fastyolo.frames.picture import MAX_PIXELS, PictureLike, read_picture
 from fastyolo.frames.reduced import Needed
@@ -27,6 +27,7 @@ def as_frame(image: ImageLike, *, color: Color, needed: Needed, max_pixels: int 
         ImageError: it cannot be used, in one line.
         OptionError: there is no such format.
     """
+    check_color(color)  # whatever `image` is: a wrong word must not pass in silence
     if isinstance(image, Frame):
         return image
     if isinstance(image, np.ndarray | list | tuple):
