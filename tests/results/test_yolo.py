@@ -36,7 +36,7 @@ def test_lines_are_class_centre_size_and_confidence_as_shares_of_the_picture(tmp
         "0 0.300000 0.300000 0.400000 0.400000 0.900000",
         "1 0.500000 0.500000 1.000000 1.000000 0.500000",
     ]
-    assert (tmp_path / "classes.txt").read_text() == "cat\ndog\n"
+    assert (tmp_path / "obj.names").read_text() == "cat\ndog\n"
 
 
 def test_numbers_lead_back_to_the_box(tmp_path: Path) -> None:
@@ -58,7 +58,7 @@ def test_pictures_of_one_name_get_files_of_their_own_and_a_second_run_the_same(t
     results = [Result("a/x.jpg", found((0, 0, 9, 9))), Result("b/x.png", found())]
     for _ in range(2):
         write(tmp_path, *results)
-        assert sorted(path.name for path in tmp_path.iterdir()) == ["classes.txt", "x-2.txt", "x.txt"]
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["obj.names", "x-2.txt", "x.txt"]
 
 
 def test_what_people_labelled_stays(tmp_path: Path) -> None:
@@ -79,4 +79,4 @@ def test_labels_of_other_classes_are_not_mixed(tmp_path: Path) -> None:
 
 def test_names_cannot_break_the_list_of_classes(tmp_path: Path) -> None:
     write(tmp_path, Result("x.jpg", found(names=("a\nb", "\x1b[31m"))))
-    assert (tmp_path / "classes.txt").read_text() == "a\\nb\n\\x1b[31m\n"
+    assert (tmp_path / "obj.names").read_text() == "a\\nb\n\\x1b[31m\n"

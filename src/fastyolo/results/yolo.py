@@ -9,8 +9,8 @@ from fastyolo.files import atomic_write, shown
 from fastyolo.results.output_names import OutputNames
 from fastyolo.results.writer import Output, Result, ResultWriter
 
-CLASSES = "classes.txt"
-"""The file beside the labels that names their classes, one a line."""
+CLASSES = "obj.names"
+"""The file beside the labels that names their classes, one a line, as Darknet has it: a .txt would pass for labels."""
 
 
 class YoloWriter(ResultWriter):
@@ -64,6 +64,5 @@ def _is_own(path: str) -> bool:
     if lines:
         return all(len(line.split()) == 6 for line in lines)
     # Of an earlier run, which found nothing: then nothing with five columns lies beside it.
-    folder = Path(path).parent
-    labels = [other for other in folder.glob("*.txt") if other.name != CLASSES]
+    labels = Path(path).parent.glob("*.txt")
     return all(label.stat().st_size == 0 or _is_own(str(label)) for label in labels)
