@@ -166,7 +166,7 @@ class Decoder:
             # A copy: a list may change before the next call.
             self._transform = (None if image_size is None else tuple(image_size), transform)
         if not isinstance(heads, tuple):
-            heads = _as_tuple(heads)
+            heads = tuple(heads) if isinstance(heads, list) else _as_tuple(heads)
         try:
             return _new_result(DecodeResult, self._workspace.run(heads, transform))
         except kernel.Busy:

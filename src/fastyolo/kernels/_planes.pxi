@@ -27,7 +27,7 @@ cdef inline Py_ssize_t _resize_source_row(
     """Fill one slot of `plan.planes`. `plan.shares` are of the chroma row `chroma_source`; returns of which then."""
     cdef const unsigned char* luma = _source_row(plan, 0, source, 0)
     cdef int16_t* target = plan.planes + slot * plan.num_planes * plan.padded
-    cdef Py_ssize_t wanted = source // plan.down
+    cdef Py_ssize_t wanted = source >> plan.down_shift
     if plan.kind == INTERLEAVED:
         _split_interleaved(luma, plan.first, plan.split, plan.split + plan.source_width, plan.source_width)
         luma = plan.split

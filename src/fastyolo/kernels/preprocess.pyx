@@ -117,7 +117,8 @@ cdef class Resizer:
     cdef Kind kind
     cdef bint swapped                       # blue comes before red, V before U
     cdef Py_ssize_t first                   # byte of a pixel at which its colours begin, or its luma
-    cdef Py_ssize_t across, down            # so many pixels share their chroma
+    cdef Py_ssize_t across                  # so many pixels side by side share their chroma
+    cdef int down_shift                     # and 2 ** down_shift below each other: no division with every row
     cdef Plane source[MAX_PLANES]
     cdef Py_ssize_t num_sources
     cdef Py_ssize_t source_height, source_width, x, y, width, height
@@ -214,16 +215,18 @@ cdef class Resizer:
     cdef int _describe_planes(self, tuple planes) except -1:
         """`planes` holds (bytes, across, down) of each: bytes of a column, and how many pixels share them each way."""
         cdef Plane* plane
-        self.across = self.down = 1
+        cdef Py_ssize_t rows_shared
+        self.across = 1
         self.num_sources = 0
         if not 1 <= len(planes) <= MAX_PLANES:
             raise ValueError(f"a frame has 1 to {MAX_PLANES} planes, got {len(planes)}")
         for count, across, down in planes:
             plane = &self.source[self.num_sources]
-            self.across, self.down = across, down
+            self.across, rows_shared = across, down
+            self.down_shift = 1 if rows_shared == 2 else 0
             plane.bytes = count
             plane.columns = (self.source_width + self.across - 1) // self.across
-            plane.rows = (self.source_height + self.down - 1) // self.down
+            plane.rows = (self.source_height + rows_shared - 1) // rows_shared
             self.copy_bytes = max(self.copy_bytes, plane.columns * plane.bytes)
             self.num_sources += 1
         if self.kind == INTERLEAVED:
