@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from typing import Literal, NamedTuple, get_args
 
 from fastyolo.errors import OptionError
@@ -45,7 +47,8 @@ class Plane(NamedTuple):
     down: int = 1
 
 
-class Layout(NamedTuple):
+@dataclass(frozen=True)
+class Layout:
     """How the kernel is told of a format.
 
     Attributes:
@@ -60,10 +63,16 @@ class Layout(NamedTuple):
     swapped: bool = False
     first: int = 0
 
-    @property
-    def rows_of_all(self) -> Fraction:
-        """Rows of one array with all planes below each other, for each row of the picture."""
-        return sum((Fraction(plane.bytes, plane.across * plane.down) for plane in self.planes), Fraction(0))
+    @cached_property
+    def rows_of_all(self) -> tuple[int, int]:
+        """Rows of one array with all planes below each other, for rows of the picture: (3, 2) for three to two."""
+        total = sum((Fraction(plane.bytes, plane.across * plane.down) for plane in self.planes), Fraction(0))
+        return total.numerator, total.denominator
+
+    @cached_property
+    def group(self) -> tuple[int, int]:
+        """How many rows and columns of pixels share their chroma."""
+        return max(plane.down for plane in self.planes), max(plane.across for plane in self.planes)
 
 
 _PACKED3, _PACKED4, _GREY, _SEMIPLANAR, _PLANAR, _INTERLEAVED = range(6)

@@ -146,17 +146,18 @@ def _split(array: UInt8Array, color: Color, layout: Layout) -> tuple[UInt8Array,
     if array.dtype != np.uint8 or array.ndim not in (2, 3) or 0 in shape or (array.ndim == 3 and shape[2] != 1):
         raise _unfit(color, f"{array.dtype} {shape}")
     rows, width = shape[:2]
-    height = rows / layout.rows_of_all
-    if height.denominator != 1 or any(height % plane.down or width % plane.across for plane in layout.planes):
+    of_all, of_picture = layout.rows_of_all
+    height, left = divmod(rows * of_picture, of_all)
+    if left or height % layout.group[0] or width % layout.group[1]:
         raise _unfit(color, str(shape))
-    luma, chroma = array.reshape(rows, width)[: int(height)], array.reshape(rows, width)[int(height) :]
+    luma, chroma = array[:height].reshape(height, width, 1), array[height:]
     if len(layout.planes) == 2:
-        return luma[..., np.newaxis], chroma.reshape(-1, width // 2, 2)
+        return luma, chroma.reshape(-1, width // 2, 2)
     if not array.flags.c_contiguous:
         # Two rows of chroma lie side by side in one of the array.
         raise ImageError(f"with color={color!r} one array must be C-contiguous; pass the planes: (y, u, v)")
-    planes = (part.reshape(-1, width // 2, 1) for part in np.split(chroma.reshape(-1), 2))
-    return (luma[..., np.newaxis], *planes)
+    first, second = chroma.reshape(2, -1, width // 2, 1)
+    return luma, first, second
 
 
 def _given_planes(planes: Sequence[UInt8Array], color: Color, layout: Layout) -> tuple[UInt8Array, ...]:
@@ -192,11 +193,9 @@ def _plane_shape(plane: Plane, height: int, width: int) -> tuple[int, int, int]:
 def _unfit(color: Color, got: str) -> ImageError:
     layout = LAYOUTS[color]
     if len(layout.planes) > 1:
-        factor = layout.rows_of_all
-        rows = (
-            f"height * {factor}" if factor.denominator == 1 else f"height * {factor.numerator} / {factor.denominator}"
-        )
-        sides = "height and width even" if any(plane.down > 1 for plane in layout.planes) else "width even"
+        of_all, of_picture = layout.rows_of_all
+        rows = f"height * {of_all}" + (f" / {of_picture}" if of_picture > 1 else "")
+        sides = "height and width even" if layout.group[0] > 1 else "width even"
         expected = f"({rows}, width) array, {sides}, or its planes as a tuple"
     elif layout.planes[0].bytes == 1:
         expected = "(height, width) array"
