@@ -10,9 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-TESTS = Path(__file__).resolve().parent
-DATA = TESTS / "data"
-REPOSITORY = TESTS.parent
+from places import REPOSITORY
 
 # The only reasons for which a test may be skipped. Anything else fails the run.
 ALLOWED_SKIPS = (

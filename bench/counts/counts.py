@@ -55,13 +55,18 @@ def main() -> int:
     return bool(problems)
 
 
-def build(folder: Path) -> Path:
-    """Install the package with its symbols, and with the stable ABI where this Python has it, as the wheels are."""
+def variant() -> dict[str, str]:
+    """For setup.py: with symbols, and with the stable ABI where this Python has it, as the wheels are."""
     stable = sys.version_info >= (3, 11) and not sysconfig.get_config_var("Py_GIL_DISABLED")
+    return {"FASTYOLO_BUILD": "profile", "FASTYOLO_ABI3": str(int(stable))}
+
+
+def build(folder: Path, source: Path = REPOSITORY) -> Path:
+    """Install the package of this variant, from its sources or from a wheel of it."""
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation"]
     run = subprocess.run(
-        [*command, "--target", folder / "package", REPOSITORY],
-        env={**os.environ, "FASTYOLO_BUILD": "profile", "FASTYOLO_ABI3": str(int(stable))},
+        [*command, "--target", folder / "package", source],
+        env={**os.environ, **variant()},
         capture_output=True,
         text=True,
         check=False,

@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from conftest import DATA, TESTS
 from fastyolo import Decoder, DecodeResult, ModelSpec
 from golden import FRAMES, QUANTIZATION
+from places import DATA, TESTS
 
 NUM_FRAMES = 50
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from annotated import Line, annotate
-from conftest import REPOSITORY
+from places import REPOSITORY
 
 KERNELS = ("postprocess", "preprocess")
 

@@ -17,8 +17,8 @@ ONE_CASE = "decode hopper, 0.25, int8"
 
 
 @pytest.fixture(scope="module")
-def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return counts.build(tmp_path_factory.mktemp("profile"))
+def package(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return counts.build(tmp_path_factory.mktemp("profile"), wheel)
 
 
 @pytest.fixture

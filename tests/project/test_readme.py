@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from command import COMMAND, fastyolo
-from conftest import REPOSITORY
 from darknet_networks import tiny, write_network
+from places import REPOSITORY
 
 README = (REPOSITORY / "README.md").read_text()
 EXPORT = (REPOSITORY / "docs" / "export.md").read_text()

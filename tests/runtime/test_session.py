@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
-from conftest import DATA
 from fastyolo.detector import BUNDLED_MODEL, Detector
 from fastyolo.errors import ModelError, OptionError, RuntimeUnavailableError
 from fastyolo.runtime import session as runtime
 from fastyolo.runtime.session import Delegate, open_session, parse_device
+from places import DATA
 
 
 @pytest.fixture(scope="module")

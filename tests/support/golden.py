@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,8 +15,8 @@ import numpy.typing as npt
 from fastyolo import ModelSpec
 from fastyolo.postprocess import DecodeResult, decode_nms
 from fastyolo.preprocess import Preprocessor
+from places import DATA
 
-DATA = Path(__file__).parents[1] / "data"
 FILE = DATA / "golden.npz"
 FRAMES = DATA / "frames.npz"
 """int8 heads of a YOLOv4-tiny on Grace Hopper and on a cup of coffee; scale 12/255, zero point -1."""
