@@ -5,12 +5,19 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
 import pytest
 
 from places import REPOSITORY
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+# The tests' matrices are so small that OpenBLAS's threads mostly spin, a third of all the time that exporting takes. It
+# looks here when NumPy is first imported; processes that tests start inherit it.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 # The only reasons for which a test may be skipped. Anything else fails the run.
 ALLOWED_SKIPS = (
@@ -49,6 +56,7 @@ def hopper(hopper_path: Path) -> npt.NDArray[np.uint8]:
 @pytest.fixture(scope="session")
 def noise(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with eight seeded pictures of different sizes: as many as calibration takes at the least."""
+    import numpy as np
     from PIL import Image
 
     folder = tmp_path_factory.mktemp("noise")
