@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from command import OFFICIAL_EXPORT, fastyolo
 from places import REPOSITORY
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+
+    from fastyolo.evaluate import Evaluation
 
 # The tests' matrices are so small that OpenBLAS's threads mostly spin, a third of all the time that exporting takes. It
 # looks here when NumPy is first imported; processes that tests start inherit it.
@@ -91,15 +95,46 @@ def yolov3_tiny_weights() -> Path:
 
 
 @pytest.fixture(scope="session")
-def float_network(
-    tmp_path_factory: pytest.TempPathFactory, official_weights: Path
-) -> Callable[[npt.NDArray[np.float32]], list[npt.NDArray[np.float32]]]:
-    """The official network in float32: a (416, 416, 3) picture of 0..1 to its two heads."""
+def calibration(tmp_path_factory: pytest.TempPathFactory, hopper: npt.NDArray[np.uint8]) -> Path:
+    """Eight pictures: windows on one photograph, every other one mirrored."""
+    from PIL import Image
+
+    folder = tmp_path_factory.mktemp("official") / "calibration"
+    folder.mkdir()
+    for index in range(8):
+        window = hopper[20 * index : 460 + 20 * index, 10 * index : 430 + 10 * index]
+        Image.fromarray(window if index % 2 else window[:, ::-1]).save(folder / f"{index}.png")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def official_export(calibration: Path, official_weights: Path) -> subprocess.CompletedProcess[str]:
+    """The command that the manuals begin with, run once for all who look at what it says and leaves."""
+    return fastyolo(*OFFICIAL_EXPORT, cwd=calibration.parent)
+
+
+@pytest.fixture(scope="session")
+def official_files(official_export: subprocess.CompletedProcess[str], calibration: Path) -> dict[str, Path]:
+    """What it leaves: the official network in every format."""
+    assert official_export.returncode == 0, official_export.stderr
+    models = calibration.parent / "models"
+    return {kind: models / f"yolov4-tiny_416_{kind}.tflite" for kind in ("float32", "int8", "quant")}
+
+
+@pytest.fixture(scope="session")
+def float_model(tmp_path_factory: pytest.TempPathFactory, official_weights: Path) -> Path:
+    """The official network in float32 alone, which takes no calibration."""
     from fastyolo.export import export
+
+    return export(output_dir=tmp_path_factory.mktemp("float"), formats=["float32"], offline=True).paths["float32"]
+
+
+@pytest.fixture(scope="session")
+def float_network(float_model: Path) -> Callable[[npt.NDArray[np.float32]], list[npt.NDArray[np.float32]]]:
+    """The official network in float32: a (416, 416, 3) picture of 0..1 to its two heads."""
     from fastyolo.runtime.session import open_session
 
-    files = export(output_dir=tmp_path_factory.mktemp("float"), formats=["float32"], offline=True)
-    session = open_session(files.paths["float32"])
+    session = open_session(float_model)
 
     def run(image: npt.NDArray[np.float32]) -> list[npt.NDArray[np.float32]]:
         session.input_view()[0] = image
@@ -107,6 +142,14 @@ def float_network(
         return [session.output_view(tensor).copy() for tensor in session.outputs]
 
     return run
+
+
+@pytest.fixture(scope="session")
+def on_coco(coco_dir: Path) -> Evaluation:
+    """The bundled model on the 128 pictures."""
+    from fastyolo.evaluate import evaluate
+
+    return evaluate(images=coco_dir / "val2017", annotations=coco_dir / "instances_val2017_128.json")
 
 
 @pytest.hookimpl(wrapper=True)

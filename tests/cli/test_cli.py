@@ -123,6 +123,18 @@ def test_a_model_is_described_by_flags(tmp_path: Path, hopper_path: Path) -> Non
     assert "80 class names for this model, got 2" in one_line(fastyolo("detect", hopper_path, "--names", names).stderr)
 
 
+@pytest.fixture(scope="module")
+def spoiled(tmp_path_factory: pytest.TempPathFactory, hopper_path: Path) -> Path:
+    """A folder with a good picture and with bad ones."""
+    folder = tmp_path_factory.mktemp("spoiled")
+    shutil.copy(hopper_path, folder / "x.jpg")
+    (folder / "cut.jpg").write_bytes(hopper_path.read_bytes()[:20000])
+    (folder / "text.jpg").write_text("hello")
+    (folder / "empty").mkdir()
+    Image.new("1", (20000, 20000)).save(folder / "bomb.png")
+    return folder
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
@@ -150,15 +162,8 @@ def test_a_model_is_described_by_flags(tmp_path: Path, hopper_path: Path) -> Non
         (("x.jpg", "--output", "x.jpg"), 1, "output folder"),
     ],
 )
-def test_every_error_is_one_line(
-    tmp_path: Path, hopper_path: Path, arguments: tuple[str, ...], code: int, said: str
-) -> None:
-    shutil.copy(hopper_path, tmp_path / "x.jpg")
-    (tmp_path / "cut.jpg").write_bytes(hopper_path.read_bytes()[:20000])
-    (tmp_path / "text.jpg").write_text("hello")
-    (tmp_path / "empty").mkdir()
-    Image.new("1", (20000, 20000)).save(tmp_path / "bomb.png")
-    run = fastyolo("detect", *arguments, cwd=tmp_path)
+def test_every_error_is_one_line(spoiled: Path, arguments: tuple[str, ...], code: int, said: str) -> None:
+    run = fastyolo("detect", *arguments, cwd=spoiled)
     assert run.returncode == code
     assert said in one_line(run.stderr)
 
@@ -250,12 +255,11 @@ def test_help_and_version_name_every_command() -> None:
     assert fastyolo().returncode == 2 or "Usage" in fastyolo().stdout
 
 
-def test_export_writes_a_model_that_detect_takes(tmp_path: Path, hopper_path: Path, coco_dir: Path) -> None:
-    for path in sorted((coco_dir / "train2017").iterdir())[:12]:
-        shutil.copy(path, tmp_path)
-    run = fastyolo("export", "--calibration", tmp_path, "--output", tmp_path / "models")
-    assert run.returncode == 0, run.stderr
-    names = [Path(line).name for line in run.stdout.splitlines()]
+def test_export_writes_a_model_that_detect_takes(
+    official_export: subprocess.CompletedProcess[str], official_files: dict[str, Path], hopper_path: Path
+) -> None:
+    *names, compiled = [line.removeprefix("models/") for line in official_export.stdout.splitlines()]
     assert names == [f"yolov4-tiny_416_{kind}.tflite" for kind in ("float32", "int8", "quant")]
-    for name in names:
-        assert "1 person, 1 tie" in fastyolo("detect", hopper_path, "--model", tmp_path / "models" / name).stdout
+    assert compiled == "model_imx93/yolov4-tiny_416_int8_vela.tflite"
+    for path in official_files.values():
+        assert "1 person, 1 tie" in fastyolo("detect", hopper_path, "--model", path).stdout

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-from fastyolo.evaluate import evaluate
+from fastyolo.evaluate import Evaluation
 
 
-def test_the_bundled_model_keeps_its_accuracy(coco_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    scores = evaluate(images=coco_dir / "val2017", annotations=coco_dir / "instances_val2017_128.json").scores
+def test_the_bundled_model_keeps_its_accuracy(on_coco: Evaluation, capsys: pytest.CaptureFixture[str]) -> None:
+    scores = on_coco.scores
     with capsys.disabled():
         print(f"\nbundled int8 model, 128 val2017 pictures: AP50 {scores.ap50:.2f}, AP {scores.ap:.2f}")
     assert scores.ap50 is not None

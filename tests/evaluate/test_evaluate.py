@@ -208,12 +208,6 @@ def test_markdown_tables_are_aligned_and_escape_the_bar() -> None:
     assert difference(None, 1) == "-"
 
 
-@pytest.fixture(scope="module")
-def on_coco(coco_dir: Path) -> Evaluation:
-    """The bundled model on the 128 pictures."""
-    return evaluate(images=coco_dir / "val2017", annotations=coco_dir / "instances_val2017_128.json")
-
-
 def test_the_numbers_are_pycocotools(coco_dir: Path) -> None:
     ours = evaluate(images=coco_dir / "val2017", annotations=coco_dir / "instances_val2017_128.json", limit=40).scores
     theirs = coco_accuracy(Detector(score_threshold=0.001, multi_label=True), coco_dir, 40)

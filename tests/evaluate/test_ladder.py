@@ -131,13 +131,6 @@ def test_truncation_darkens_the_bright_half_of_the_pixels_by_one() -> None:
 
 
 @pytest.fixture(scope="module")
-def float_model(tmp_path_factory: pytest.TempPathFactory, official_weights: Path) -> Path:
-    from fastyolo.export import export
-
-    return export(output_dir=tmp_path_factory.mktemp("float"), formats=["float32"], offline=True).paths["float32"]
-
-
-@pytest.fixture(scope="module")
 def ladder(coco_dir: Path, float_model: Path) -> Ladder:
     """The bundled model's, on a few pictures."""
     return climb(

@@ -9,7 +9,6 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
-from PIL import Image
 
 from coco_eval import coco_accuracy
 from darknet_networks import load, write_network, yolov3_tiny, yolov4_tiny, yolov4_tiny_3l
@@ -69,16 +68,6 @@ def make_yolov3_tiny(request: pytest.FixtureRequest, tmp_path_factory: pytest.Te
     return make
 
 
-@pytest.fixture(scope="module")
-def calibration(tmp_path_factory: pytest.TempPathFactory, hopper: npt.NDArray[np.uint8]) -> Path:
-    """Eight pictures: windows on one photograph, every other one mirrored."""
-    folder = tmp_path_factory.mktemp("calibration")
-    for index in range(8):
-        window = hopper[20 * index : 460 + 20 * index, 10 * index : 430 + 10 * index]
-        Image.fromarray(window if index % 2 else window[:, ::-1]).save(folder / f"{index}.png")
-    return folder
-
-
 def test_float_heads_agree_with_opencv(
     named_network: tuple[str, Network], hopper: npt.NDArray[np.uint8], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -97,14 +86,28 @@ def test_float_heads_agree_with_opencv(
     assert differences[1] < 5e-3
 
 
-def test_int8_files_are_integer_throughout_and_run(
-    tmp_path: Path, named_network: tuple[str, Network], calibration: Path
-) -> None:
-    _, network = named_network
-    result = export(*network, output_dir=tmp_path, calibration=calibration, formats=["float32", "int8"])
-    check_integer(result.paths["int8"].read_bytes())
-    real, stored = (_heads(result.paths[kind], calibration / "3.png") for kind in ("float32", "int8"))
-    assert set(stored) == set(result.spec.head_shapes)
+@pytest.fixture(scope="module")
+def files(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    named_network: tuple[str, Network],
+    calibration: Path,
+) -> dict[str, Path]:
+    """The network in float32 and int8."""
+    name, network = named_network
+    # Other tests need these two as well.
+    shared = {"yolov4-tiny": "official_files", "yolov3-tiny": "yolov3_tiny_files"}
+    if name in shared:
+        found: dict[str, Path] = request.getfixturevalue(shared[name])
+        return found
+    folder = tmp_path_factory.mktemp("files")
+    return dict(export(*network, output_dir=folder, calibration=calibration, formats=["float32", "int8"]).paths)
+
+
+def test_int8_files_are_integer_throughout_and_run(files: dict[str, Path], calibration: Path) -> None:
+    check_integer(files["int8"].read_bytes())
+    real, stored = (_heads(files[kind], calibration / "3.png") for kind in ("float32", "int8"))
+    assert set(stored) == set(ModelSpec.from_model(files["int8"]).head_shapes)
     for shape, (values, limits) in stored.items():
         wanted = np.clip(real[shape][0], *limits)
         assert np.abs(values - wanted).mean() < 0.05 * (limits[1] - limits[0])

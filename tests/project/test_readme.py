@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from command import COMMAND, fastyolo
+from command import OFFICIAL_EXPORT, fastyolo
 from darknet_networks import tiny, write_network
 from places import REPOSITORY
 
@@ -61,19 +61,24 @@ def test_the_snippets_find_what_they_say(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("line", [line for block in blocks("sh") for line in block.splitlines()])
-def test_shell_snippets_run(folder: Path, line: str) -> None:
+def test_shell_snippets_run(request: pytest.FixtureRequest, folder: Path, line: str) -> None:
     words = shlex.split(line, comments=True)
     assert words[0] == "fastyolo"
-    run = subprocess.run([*COMMAND, *words[1:]], cwd=folder, capture_output=True, text=True, check=False, timeout=300)
+    if words[1:] == list(OFFICIAL_EXPORT):
+        run = request.getfixturevalue("official_export")
+    else:
+        run = fastyolo(*words[1:], cwd=folder)
     assert run.returncode == 0, run.stderr
 
 
-def test_shell_snippets_about_exporting_run_one_after_the_other(folder: Path) -> None:
+def test_shell_snippets_about_exporting_run_one_after_the_other(folder: Path, official_files: dict[str, Path]) -> None:
     write_network(folder, tiny(), name="my")
     (folder / "my.names").write_text("tom\nfelix\n")
-    for line in "".join(blocks("sh", EXPORT)).splitlines():
-        words = shlex.split(line, comments=True)
-        run = subprocess.run([*COMMAND, *words[1:]], cwd=folder, capture_output=True, text=True, check=False)
+    first, *lines = (shlex.split(line, comments=True)[1:] for line in "".join(blocks("sh", EXPORT)).splitlines())
+    assert first == list(OFFICIAL_EXPORT)
+    shutil.copytree(official_files["int8"].parent, folder / "models")
+    for words in lines:
+        run = fastyolo(*words, cwd=folder)
         assert run.returncode == 0, run.stderr
     for name in re.findall(r"^\| `(.*?)`", EXPORT, re.MULTILINE):
         assert (folder / "models" / name).is_file(), name
@@ -81,9 +86,7 @@ def test_shell_snippets_about_exporting_run_one_after_the_other(folder: Path) ->
 
 def test_shell_snippets_about_evaluating_run_one_after_the_other(folder: Path) -> None:
     for line in "".join(blocks("sh", EVALUATE)).splitlines():
-        run = subprocess.run(
-            [*COMMAND, *shlex.split(line)[1:]], cwd=folder, capture_output=True, text=True, check=False
-        )
+        run = fastyolo(*shlex.split(line)[1:], cwd=folder)
         assert run.returncode == 0, run.stderr
     assert (folder / "found.json").is_file()
     assert (folder / "charts" / "ap_by_class.png").is_file()

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 COMMAND = (sys.executable, "-m", "fastyolo")
+OFFICIAL_EXPORT = ("export", "--calibration", "calibration/", "--target", "imx93", "--output", "models/")
+"""What the manuals begin with."""
 
 # Has imported what every command needs, and forks for each, which spares most of a command's processor time.
 PARENT = """
