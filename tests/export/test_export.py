@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from darknet_networks import tiny, write_network
+from darknet_networks import smallest, tiny, write_network
 from fastyolo import Detector, ExportError, FastYoloError, ModelSpec, OptionError, SpecError
 from fastyolo.export import export
 from fastyolo.metadata import read_metadata
@@ -21,6 +21,11 @@ from fastyolo.metadata import read_metadata
 @pytest.fixture
 def network(tmp_path: Path) -> tuple[Path, Path]:
     return write_network(tmp_path, tiny(64, 96, 2), name="cats")
+
+
+@pytest.fixture
+def small_network(tmp_path: Path) -> tuple[Path, Path]:
+    return write_network(tmp_path, smallest(64, 96, 2), name="cats")
 
 
 @pytest.fixture
@@ -74,9 +79,9 @@ def test_without_calibration_only_float_comes_out(tmp_path: Path, network: tuple
 
 
 def test_the_geometry_of_calibration_is_that_of_inference(
-    tmp_path: Path, network: tuple[Path, Path], calibration: Path
+    tmp_path: Path, small_network: tuple[Path, Path], calibration: Path
 ) -> None:
-    result = export(*network, output_dir=tmp_path, calibration=calibration, resize="letterbox", formats=["int8"])
+    result = export(*small_network, output_dir=tmp_path, calibration=calibration, resize="letterbox", formats=["int8"])
     assert Detector(result.paths["int8"]).resize == "letterbox"
 
 
@@ -95,10 +100,10 @@ def test_another_input_size_is_that_of_another_cfg(tmp_path: Path, network: tupl
             export(*network, output_dir=tmp_path, input_size=size)
 
 
-def test_all_files_are_written_or_none(tmp_path: Path, network: tuple[Path, Path], calibration: Path) -> None:
+def test_all_files_are_written_or_none(tmp_path: Path, small_network: tuple[Path, Path], calibration: Path) -> None:
     (tmp_path / "out" / "cats_64x96_quant.tflite").mkdir(parents=True)
     with pytest.raises(FastYoloError, match=r"cannot write .*cats_64x96_quant.tflite: it is a folder"):
-        export(*network, output_dir=tmp_path / "out", calibration=calibration)
+        export(*small_network, output_dir=tmp_path / "out", calibration=calibration)
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["cats_64x96_quant.tflite"]
 
 
@@ -115,9 +120,11 @@ def test_the_official_network_needs_no_files(tmp_path: Path, official_weights: P
     assert ModelSpec.from_model(result.paths["float32"]) == ModelSpec.yolov4_tiny()
 
 
-def test_calibration_may_list_files_and_patterns(tmp_path: Path, network: tuple[Path, Path], calibration: Path) -> None:
+def test_calibration_may_list_files_and_patterns(
+    tmp_path: Path, small_network: tuple[Path, Path], calibration: Path
+) -> None:
     arguments = [calibration / "7.png", str(calibration / "[0-6].png")]
-    result = export(*network, output_dir=tmp_path, calibration=arguments, formats=["int8"])
+    result = export(*small_network, output_dir=tmp_path, calibration=arguments, formats=["int8"])
     files = read_metadata(result.paths["int8"])["calibration"]["files"]
     assert [file["name"] for file in files] == [f"{index}.png" for index in range(8)]
 

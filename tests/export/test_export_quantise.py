@@ -128,6 +128,11 @@ def statistics(network: tuple[Graph, ModelSpec]) -> dict[str, Statistics]:
     return calibrate(*network, pictures(network[0]))
 
 
+@pytest.fixture(scope="module")
+def quantised(graph: Graph, statistics: dict[str, Statistics]) -> tuple[Graph, Quantization]:
+    return quantise(graph, statistics)
+
+
 def describe(cfg: Path, weights: Path) -> tuple[Graph, ModelSpec]:
     return load(cfg, weights), ModelSpec.from_cfg(cfg)
 
@@ -196,8 +201,10 @@ def power(errors: list[npt.NDArray[np.float32]]) -> float:
     return float(np.square(errors).mean())
 
 
-def test_ranges_by_relevance_beat_those_that_cover_everything(graph: Graph, statistics: dict[str, Statistics]) -> None:
-    scaled, chosen = quantise(graph, statistics)
+def test_ranges_by_relevance_beat_those_that_cover_everything(
+    graph: Graph, quantised: tuple[Graph, Quantization]
+) -> None:
+    scaled, chosen = quantised
     tensors = dict(chosen.tensors)
     plain = Observer(scaled, names := [n for op in scaled.operations for n in op.outputs])
     extremes = dict.fromkeys(names, (0.0, 0.0))
@@ -216,18 +223,18 @@ def test_ranges_by_relevance_beat_those_that_cover_everything(graph: Graph, stat
 
 
 def test_refining_brings_channel_means_closer_and_learned_rounding_everything(
-    graph: Graph, statistics: dict[str, Statistics]
+    graph: Graph, quantised: tuple[Graph, Quantization]
 ) -> None:
-    scaled, nearest = quantise(graph, statistics)
+    scaled, nearest = quantised
     biased, learned = (refine(scaled, nearest, pictures(graph), learned_rounding=how) for how in (False, True))
     means = [np.abs(np.mean(head_errors(scaled, q), axis=(0, 1, 2, 3))).mean() for q in (nearest, biased)]
     assert means[1] < means[0]
     assert power(head_errors(scaled, learned)) < power(head_errors(scaled, nearest))
 
 
-def test_refining_counts_convolutions(graph: Graph, statistics: dict[str, Statistics]) -> None:
+def test_refining_counts_convolutions(graph: Graph, quantised: tuple[Graph, Quantization]) -> None:
     ticks: list[int] = []
-    refine(*quantise(graph, statistics), pictures(graph)[:2], learned_rounding=False, tick=ticks.append)
+    refine(*quantised, pictures(graph)[:2], learned_rounding=False, tick=ticks.append)
     assert ticks == list(range(1, 12))
 
 
@@ -370,8 +377,8 @@ def test_efforts_by_name() -> None:
         Recipe.of("low")  # type: ignore[arg-type]
 
 
-def test_the_report_names_every_tensor(tmp_path: Path, graph: Graph, statistics: dict[str, Statistics]) -> None:
-    scaled, quantization = quantise(graph, statistics)
+def test_the_report_names_every_tensor(tmp_path: Path, graph: Graph, quantised: tuple[Graph, Quantization]) -> None:
+    scaled, quantization = quantised
     report = measure(scaled, quantization, pictures(graph)[:3], sigmoid_outputs=True)
     assert [one.name for one in report.tensors] == every_tensor(scaled)
     assert report.pictures == 3

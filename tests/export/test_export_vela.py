@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from command import fastyolo, one_line
-from darknet_networks import tiny, write_network
+from darknet_networks import smallest, tiny, write_network
 from fastyolo import Detector, ExportError, ModelError, ModelSpec, OptionError
 from fastyolo.detector import BUNDLED_MODEL
 from fastyolo.export import export, vela
@@ -192,7 +192,7 @@ def test_a_vela_that_fails_is_one_line_and_leaves_no_file(
     with pytest.raises(ExportError, match=reason) as caught:
         compile_model(files["int8"], output_dir=tmp_path / "out")
     assert "\n" not in str(caught.value)
-    network = write_network(tmp_path, tiny())
+    network = write_network(tmp_path, smallest())
     with pytest.raises(ExportError, match=reason):
         export(*network, output_dir=tmp_path / "out", calibration=noise, target="imx93")
     assert not (tmp_path / "out").exists()
