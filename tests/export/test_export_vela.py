@@ -95,7 +95,7 @@ def test_debug_shows_what_vela_says(tmp_path: Path, files: dict[str, Path]) -> N
 
 
 def test_one_command_exports_and_compiles(tmp_path: Path, noise: Path) -> None:
-    network = write_network(tmp_path, tiny(), name="cats")
+    network = write_network(tmp_path, smallest(), name="cats")
     run = fastyolo("export", *network, "-o", tmp_path / "out", "--calibration", noise, "--target", "imx93")
     assert run.returncode == 0, run.stderr
     names = [str(Path(line).relative_to(tmp_path / "out")) for line in run.stdout.splitlines()]
