@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastyolo.spec import HeadSpec, ModelSpec
-from reference import Candidates, decode_reference, find_candidates, overlap, suppress
+from reference import Candidates, chosen, find_candidates, overlap, suppress
 
 SEPARATION = 1e-5
 OVERLAP_MARGIN = 1e-5
@@ -118,7 +118,6 @@ def build_case(rng: np.random.Generator, spec: ModelSpec, dtype: Any, kind: str,
     options = {"spec": spec, "quantization": None if dtype == np.float32 else quantization, **options}
     case = Case(heads, options)
     separate_overlaps(rng, case)
-    case.expected = decode_reference(case.heads, **case.options)
     return case
 
 
@@ -226,10 +225,16 @@ def draw_terms(
 
 
 def separate_overlaps(rng: np.random.Generator, case: Case) -> None:
-    """Give new terms to boxes whose overlap with a kept box is too near to the NMS threshold to call."""
+    """Give new terms to boxes whose overlap with a kept box is too near to the NMS threshold to call.
+
+    What the oracle keeps in the end is what the case expects.
+    """
+    spec, clip, image_size = (case.options.get(name) for name in ("spec", "clip", "image_size"))
     for _ in range(60):
-        boxes = sorted(close_calls(case))
+        candidates, kept = decide(case)
+        boxes = sorted(close_calls(case, candidates, kept))
         if not boxes:
+            case.expected = chosen(candidates, kept, (image_size or spec.input_size) if clip else None)
             return
         case.boxes_moved += len(boxes)
         for box in boxes:
@@ -237,16 +242,22 @@ def separate_overlaps(rng: np.random.Generator, case: Case) -> None:
     raise AssertionError("no noise-free variant of this case was found")
 
 
-def close_calls(case: Case) -> set[int]:
-    """Canonical numbers of the boxes for which a decision of NMS hangs on float noise."""
+def decide(case: Case) -> tuple[Candidates, list[int]]:
+    """What the oracle finds, and which of it NMS keeps."""
     options = dict(case.options)
     options.pop("clip", None)
-    threshold, nms = options.pop("iou_threshold"), options.pop("nms")
-    max_detections, class_agnostic = options.pop("max_detections"), options.pop("class_agnostic", False)
+    rules = [options.pop(name, False) for name in ("iou_threshold", "max_detections", "nms", "class_agnostic")]
     candidates = find_candidates(case.heads, **options)
-    num_classes = options["spec"].num_classes
+    return candidates, suppress(candidates, *rules)
+
+
+def close_calls(case: Case, candidates: Candidates, kept: list[int]) -> set[int]:
+    """Canonical numbers of the boxes for which a decision of NMS hangs on float noise."""
+    threshold, nms = case.options["iou_threshold"], case.options["nms"]
+    class_agnostic = case.options.get("class_agnostic", False)
+    num_classes = case.options["spec"].num_classes
     found: set[int] = set()
-    for best in suppress(candidates, threshold, max_detections, nms, class_agnostic):
+    for best in kept:
         rivals = np.arange(best + 1, len(candidates.index))
         if not class_agnostic:
             rivals = rivals[candidates.class_id[rivals] == candidates.class_id[best]]

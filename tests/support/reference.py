@@ -56,8 +56,13 @@ def decode_reference(
         resize=resize,
     )
     kept = suppress(candidates, iou_threshold, max_detections, nms, class_agnostic)
+    return chosen(candidates, kept, (image_size or spec.input_size) if clip else None)
+
+
+def chosen(candidates: Candidates, kept: list[int], clip_to: tuple[int, int] | None) -> Candidates:
+    """Those that are kept, clipped to an image of this (height, width) if there is one."""
     result = Candidates(*(column[kept] for column in candidates))
-    return result._replace(xyxy=clip_boxes(result.xyxy, image_size or spec.input_size)) if clip else result
+    return result._replace(xyxy=clip_boxes(result.xyxy, clip_to)) if clip_to else result
 
 
 def find_candidates(
