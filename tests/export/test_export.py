@@ -9,12 +9,13 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 from darknet_networks import smallest, tiny, write_network
 from fastyolo import Detector, ExportError, FastYoloError, ModelSpec, OptionError, SpecError
-from fastyolo.export import export
+from fastyolo.export import ExportResult, export
 from fastyolo.metadata import read_metadata
 
 
@@ -34,13 +35,36 @@ def calibration(tmp_path: Path, noise: Path) -> Path:
     return Path(shutil.copytree(noise, tmp_path / "pictures"))
 
 
-def test_three_files_come_out_and_describe_themselves(
-    tmp_path: Path, network: tuple[Path, Path], calibration: Path
-) -> None:
-    result = export(*network, output_dir=tmp_path / "new" / "out", calibration=calibration, names=["tom", "felix"])
+class Exported(NamedTuple):
+    """An export, and what it was called with and reported."""
+
+    network: tuple[Path, Path]
+    calibration: Path
+    folder: Path
+    result: ExportResult
+    progress: list[tuple[str, int, int]]
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory, noise: Path) -> Exported:
+    network = write_network(tmp_path_factory.mktemp("network"), tiny(64, 96, 2), name="cats")
+    folder = tmp_path_factory.mktemp("exported") / "new" / "out"
+    calls: list[tuple[str, int, int]] = []
+    result = export(
+        *network,
+        output_dir=folder,
+        calibration=noise,
+        names=["tom", "felix"],
+        progress=lambda *call: calls.append(call),
+    )
+    return Exported(network, noise, folder, result, calls)
+
+
+def test_three_files_come_out_and_describe_themselves(exported: Exported) -> None:
+    network, calibration, folder, result, _ = exported
     names = ["cats_64x96_float32.tflite", "cats_64x96_int8.tflite", "cats_64x96_quant.tflite"]
     assert [path.name for path in result.paths.values()] == names
-    assert sorted(path.name for path in (tmp_path / "new" / "out").iterdir()) == names
+    assert sorted(path.name for path in folder.iterdir()) == names
     assert set(result.seconds) == {"read", "calibrate", "quantise", "report", "write"}
     for path in result.paths.values():
         assert ModelSpec.from_model(path) == result.spec == ModelSpec.from_cfg(network[0], names=["tom", "felix"])
@@ -57,24 +81,28 @@ def test_three_files_come_out_and_describe_themselves(
             assert json.loads(archive.read("metadata.json")) == metadata
 
 
-def test_detectors_of_the_three_files_agree(tmp_path: Path, network: tuple[Path, Path], calibration: Path) -> None:
-    result = export(*network, output_dir=tmp_path, calibration=calibration)
-    for path in result.paths.values():
+def test_detectors_of_the_three_files_agree(exported: Exported) -> None:
+    for path in exported.result.paths.values():
         detector = Detector(path, score_threshold=0.01)
-        assert detector.names == ("class 0", "class 1")
-        assert len(detector(calibration / "0.png")) > 0
+        assert detector.names == ("tom", "felix")
+        assert len(detector(exported.calibration / "0.png")) > 0
 
 
-def test_the_same_input_gives_the_same_bytes(tmp_path: Path, network: tuple[Path, Path], calibration: Path) -> None:
-    first, second = (
-        export(*network, output_dir=tmp_path / name, calibration=calibration, formats=["int8"]) for name in "ab"
+def test_the_same_input_gives_the_same_bytes(tmp_path: Path, exported: Exported) -> None:
+    again = export(
+        *exported.network,
+        output_dir=tmp_path,
+        calibration=exported.calibration,
+        names=["tom", "felix"],
+        formats=["int8"],
     )
-    assert first.paths["int8"].read_bytes() == second.paths["int8"].read_bytes()
+    assert again.paths["int8"].read_bytes() == exported.result.paths["int8"].read_bytes()
 
 
 def test_without_calibration_only_float_comes_out(tmp_path: Path, network: tuple[Path, Path]) -> None:
     result = export(*network, output_dir=tmp_path)
     assert list(result.paths) == ["float32"]
+    assert Detector(result.paths["float32"]).names == ("class 0", "class 1")
     assert "calibration" not in read_metadata(result.paths["float32"])
 
 
@@ -107,11 +135,9 @@ def test_all_files_are_written_or_none(tmp_path: Path, small_network: tuple[Path
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["cats_64x96_quant.tflite"]
 
 
-def test_progress_counts_every_picture(tmp_path: Path, network: tuple[Path, Path], calibration: Path) -> None:
-    calls: list[tuple[str, int, int]] = []
-    export(*network, output_dir=tmp_path, calibration=calibration, progress=lambda *call: calls.append(call))
+def test_progress_counts_every_picture(exported: Exported) -> None:
     pictures = [("calibrate", done, 8) for done in range(9)]
-    assert calls == pictures + [("quantise", done, 11) for done in range(12)]
+    assert exported.progress == pictures + [("quantise", done, 11) for done in range(12)]
 
 
 def test_the_official_network_needs_no_files(tmp_path: Path, official_weights: Path) -> None:
