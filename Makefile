@@ -13,7 +13,7 @@ BIN := $(VENV)/bin
 SOURCES := $(shell find src -name '*.py' -o -name '*.pyx' -o -name '*.pxd' -o -name '*.pxi' -o -name '*.pyi' -o -name '*.h' -o -path '*/models/*' -o -name '*.cfg') \
 	pyproject.toml setup.py MANIFEST.in
 
-.PHONY: demo test lint types unit checked bench counts abi3 lock clean
+.PHONY: demo test lint types unit quick checked bench counts abi3 lock clean
 .PHONY: wheels check-wheels test-native test-aarch64 counts-aarch64 check-counts-aarch64
 
 demo: $(VENV)/installed
@@ -35,6 +35,10 @@ types: $(VENV)/installed
 # The installed package is tested, not the source tree.
 unit: $(VENV)/installed
 	$(BIN)/python -m pytest
+
+# For the minutes while one works.
+quick: $(VENV)/installed
+	$(BIN)/python -m pytest -q -m "not slow"
 
 # The kernels once more with bounds checks, and once more under the address and undefined-behaviour sanitizers.
 KERNEL_TESTS := tests/kernels tests/preprocess

@@ -255,6 +255,7 @@ def test_help_and_version_name_every_command() -> None:
     assert fastyolo().returncode == 2 or "Usage" in fastyolo().stdout
 
 
+@pytest.mark.slow
 def test_export_writes_a_model_that_detect_takes(
     official_export: subprocess.CompletedProcess[str], official_files: dict[str, Path], hopper_path: Path
 ) -> None:

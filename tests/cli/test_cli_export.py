@@ -70,6 +70,7 @@ def test_formats_names_and_size_are_chosen(folder: Path) -> None:
     assert seconds.startswith("fastyolo: seconds: read ")
 
 
+@pytest.mark.slow
 def test_effort_and_report(folder: Path) -> None:
     options = ["--calibration", "pictures", "--format", "int8", "-o", "out", "--report"]
     run = fastyolo("export", "cats.cfg", "cats.weights", *options, "out/r.json", "--effort", "high", cwd=folder)
@@ -189,6 +190,7 @@ def test_a_file_that_grows_too_large_is_one_line(folder: Path, command: str) -> 
     assert [path.name for path in (folder / "out").rglob("*")] == []
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_one_line_and_leaves_no_file(folder: Path) -> None:
     export = (*COMMAND, "export", "cats.cfg", "cats.weights", "--calibration", "pictures", "-o")
     written = subprocess.run([*export, "here"], cwd=folder, capture_output=True, text=True, check=True).stdout.split()
@@ -200,6 +202,7 @@ def test_a_full_disk_is_one_line_and_leaves_no_file(folder: Path) -> None:
     assert run.stdout == ""
 
 
+@pytest.mark.slow
 def test_a_full_disk_for_vela_is_one_line(folder: Path) -> None:
     command = (*COMMAND, "compile", BUNDLED_MODEL, "-o", folder / "out")
     run = on_small_disk(folder / "small", 8_000_000, *command, TMPDIR=str(folder / "small"))

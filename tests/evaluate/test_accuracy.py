@@ -6,6 +6,8 @@ import pytest
 
 from fastyolo.evaluate import Evaluation
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_bundled_model_keeps_its_accuracy(on_coco: Evaluation, capsys: pytest.CaptureFixture[str]) -> None:
     scores = on_coco.scores

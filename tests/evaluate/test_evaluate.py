@@ -208,6 +208,7 @@ def test_markdown_tables_are_aligned_and_escape_the_bar() -> None:
     assert difference(None, 1) == "-"
 
 
+@pytest.mark.slow
 def test_the_numbers_are_pycocotools(coco_dir: Path) -> None:
     ours = evaluate(images=coco_dir / "val2017", annotations=coco_dir / "instances_val2017_128.json", limit=40).scores
     theirs = coco_accuracy(Detector(score_threshold=0.001, multi_label=True), coco_dir, 40)
@@ -215,6 +216,7 @@ def test_the_numbers_are_pycocotools(coco_dir: Path) -> None:
     assert (ours.ap, ours.ap50, ours.ap_small) == pytest.approx(theirs, abs=0.02)
 
 
+@pytest.mark.slow
 def test_the_results_file_scores_the_same(on_coco: Evaluation, coco_dir: Path, tmp_path: Path) -> None:
     path = tmp_path / "results.json"
     write_results(on_coco, path)
@@ -261,6 +263,7 @@ def test_settings_reach_the_detector(coco_dir: Path) -> None:
 
 
 @pytest.mark.parametrize("classes", [1, 2, 80])
+@pytest.mark.slow
 def test_charts_are_pictures_of_sensible_size(on_coco: Evaluation, tmp_path: Path, classes: int) -> None:
     from dataclasses import replace
 

@@ -141,6 +141,7 @@ def ladder(coco_dir: Path, float_model: Path) -> Ladder:
     )
 
 
+@pytest.mark.slow
 def test_its_ends_are_what_evaluate_says(ladder: Ladder, coco_dir: Path, float_model: Path) -> None:
     assert [rung.change for rung in ladder.rungs] == [REFERENCE, *(change for change, _ in STEPS), FLOAT]
     for rung, model in zip(ladder.rungs[-2:], (None, float_model), strict=True):
@@ -152,12 +153,14 @@ def test_its_ends_are_what_evaluate_says(ladder: Ladder, coco_dir: Path, float_m
         assert rung.scores.ap_small == pytest.approx(evaluation.scores.ap_small, abs=0.01)
 
 
+@pytest.mark.slow
 def test_most_of_the_loss_is_in_the_rules(ladder: Ladder) -> None:
     first, *_, integer, real = (rung.scores.ap50 or 0 for rung in ladder.rungs)
     assert integer - first > 5
     assert abs(real - integer) < integer - first
 
 
+@pytest.mark.slow
 def test_stopped_early_it_scores_what_was_done(coco_dir: Path, float_model: Path) -> None:
     stop = Event()
 
@@ -188,6 +191,7 @@ def test_the_models_must_be_a_pair(coco_dir: Path, float_model: Path) -> None:
         climb(float_model=BUNDLED_MODEL, **where)
 
 
+@pytest.mark.slow
 def test_the_command_prints_the_ladder(coco_dir: Path, float_model: Path) -> None:
     where = ("--images", coco_dir / "val2017", "--annotations", coco_dir / "instances_val2017_128.json")
     run = fastyolo("evaluate", "--ladder", "--float-model", float_model, *where, "--limit", "4")

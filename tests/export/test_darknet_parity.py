@@ -17,6 +17,8 @@ from PIL import Image
 from fastyolo import DecodeResult, decode_nms
 from matching import Agreement, at_least, unmatched
 
+pytestmark = pytest.mark.slow
+
 SAME = Agreement(min_iou=0.8, max_score_difference=0.05)
 # COCO numbers its 80 categories with gaps; Darknet's classes count them without.
 MISSING_CATEGORIES = {12, 26, 29, 30, 45, 66, 68, 69, 71, 83}

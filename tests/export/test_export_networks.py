@@ -21,6 +21,8 @@ from fastyolo.runtime.session import open_session
 from float_heads import largest_difference, opencv_heads, run_float
 from matching import iou_table
 
+pytestmark = pytest.mark.slow
+
 Network = tuple[Path, Path]
 
 # Without weights to be had: seeded random ones.

@@ -325,6 +325,7 @@ def test_equalising_leaves_the_float_network_as_it_was(
             np.testing.assert_allclose(after[name], before[name], atol=1e-4 * np.abs(before[name]).max())
 
 
+@pytest.mark.slow
 def test_every_network_comes_close_to_float(
     any_network: tuple[Graph, ModelSpec], any_statistics: dict[str, Statistics]
 ) -> None:

@@ -16,6 +16,8 @@ from fastyolo import DecodeResult, decode_nms
 from fastyolo.export.fetch import OFFICIAL_CFG
 from matching import Agreement, at_least, unmatched
 
+pytestmark = pytest.mark.slow
+
 SAME = Agreement(min_iou=0.95, max_score_difference=0.02)
 SCORE, IOU = 0.25, 0.45
 # Both sides look this much further down, so that an object at 0.25 finds its partner at 0.249.

@@ -61,6 +61,7 @@ def all_boxes(case: Case) -> np.ndarray:
 @pytest.mark.parametrize("score_threshold", THRESHOLDS)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("spec", SPECS)
+@pytest.mark.slow
 def test_kernel_keeps_what_the_oracle_keeps(spec: str, dtype: str, score_threshold: float) -> None:
     rng = rng_for(spec, dtype, score_threshold)
     # The COCO heads are slow in the oracle; over dtypes and thresholds they see every switch too.

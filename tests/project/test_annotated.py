@@ -9,6 +9,8 @@ import pytest
 from annotated import Line, annotate
 from places import REPOSITORY
 
+pytestmark = pytest.mark.slow
+
 KERNELS = ("postprocess", "preprocess")
 
 # What may stand in a loop over the arrays of one frame, at the door: taking hold of their memory, and letting go.

@@ -13,6 +13,8 @@ import pytest
 
 import counts
 
+pytestmark = pytest.mark.slow
+
 ONE_CASE = "decode hopper, 0.25, int8"
 
 

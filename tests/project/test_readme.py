@@ -61,6 +61,7 @@ def test_the_snippets_find_what_they_say(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("line", [line for block in blocks("sh") for line in block.splitlines()])
+@pytest.mark.slow
 def test_shell_snippets_run(request: pytest.FixtureRequest, folder: Path, line: str) -> None:
     words = shlex.split(line, comments=True)
     assert words[0] == "fastyolo"
@@ -71,6 +72,7 @@ def test_shell_snippets_run(request: pytest.FixtureRequest, folder: Path, line: 
     assert run.returncode == 0, run.stderr
 
 
+@pytest.mark.slow
 def test_shell_snippets_about_exporting_run_one_after_the_other(folder: Path, official_files: dict[str, Path]) -> None:
     write_network(folder, tiny(), name="my")
     (folder / "my.names").write_text("tom\nfelix\n")
@@ -84,6 +86,7 @@ def test_shell_snippets_about_exporting_run_one_after_the_other(folder: Path, of
         assert (folder / "models" / name).is_file(), name
 
 
+@pytest.mark.slow
 def test_shell_snippets_about_evaluating_run_one_after_the_other(folder: Path) -> None:
     for line in "".join(blocks("sh", EVALUATE)).splitlines():
         run = fastyolo(*shlex.split(line)[1:], cwd=folder)

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_sdist_holds_sources_and_nothing_generated(sdist: Path) -> None:
     with tarfile.open(sdist) as archive:
