@@ -47,13 +47,21 @@ def _folder(path: Path) -> str:
 
 
 def pytest_ignore_collect(collection_path: Path) -> bool | None:
-    # Where only the boards' tests run, the others' imports need not be there.
-    if _selects() and collection_path.stem.startswith("test_"):
+    # Where only the boards' tests run, the others' imports need not be there, nor those of a folder's conftest.
+    if not _selects():
+        return None
+    if collection_path.is_dir():
+        folder = collection_path.name if collection_path.parent.name == "tests" else ""
+    elif collection_path.stem.startswith("test_"):
         folder = _folder(collection_path)
-        return (
-            folder != KERNELS if os.environ["FASTYOLO_KIND"] == "kernels" else folder in PC and folder != "cli"
-        ) or None
-    return None
+        if not folder and os.environ["FASTYOLO_KIND"] == "kernels":
+            return True
+    else:
+        return None
+    left_out = set(PC) - {"cli"}
+    if os.environ["FASTYOLO_KIND"] == "kernels":
+        return folder not in ("", KERNELS) or None
+    return folder in left_out or None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
