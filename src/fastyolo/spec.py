@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from fastyolo.errors import SpecError
+from fastyolo.errors import OptionError, SpecError
+from fastyolo.input_range import InputRange, check_input_range
 from fastyolo.letterbox import RESIZE_MODES, ResizeMode
-from fastyolo.names import COCO_NAMES
+from fastyolo.names import COCO_NAMES, coco_names
 
 YOLOV4_TINY_ANCHORS: tuple[tuple[float, float], ...] = (
     (10, 14), (23, 27), (37, 58), (81, 82), (135, 169), (344, 319),
@@ -67,20 +68,25 @@ class ModelSpec:
     Attributes:
         input_size: (height, width) of the network input in pixels.
         heads: in the order of the .cfg (stride 32 first for YOLOv4-tiny); this order breaks ties between equal scores.
-        names: one class name per class.
+        names: one class name per class; "coco" stands for the 80 COCO classes in COCO's own spelling.
         resize: the geometry the network was calibrated for, "stretch" or "letterbox".
+        input_range: the real numbers (low, high) that the network wants for pixel 0 and 255; None: (0, 1) for a float
+            input, what its quantisation represents for an integer one.
     """
 
     input_size: tuple[int, int]
     heads: tuple[HeadSpec, ...]
     names: tuple[str, ...]
     resize: ResizeMode = "stretch"
+    input_range: InputRange | None = None
 
     def __post_init__(self) -> None:
         try:
             height, width = (int(side) for side in self.input_size)
         except (TypeError, ValueError):
             raise SpecError(f"input_size must be (height, width), got {self.input_size!r}") from None
+        if isinstance(self.names, str) and self.names == "coco":
+            object.__setattr__(self, "names", coco_names())
         if isinstance(self.names, str) or not all(isinstance(name, str) for name in self.names):
             raise SpecError("names must be a sequence of strings, one per class")
         object.__setattr__(self, "input_size", (height, width))
@@ -92,6 +98,11 @@ class ModelSpec:
             raise SpecError("a network needs at least one detection head, got none")
         if self.resize not in RESIZE_MODES:
             raise SpecError(f"resize must be 'stretch' or 'letterbox', got {self.resize!r}")
+        if self.input_range is not None:
+            try:
+                object.__setattr__(self, "input_range", check_input_range(self.input_range))
+            except OptionError as error:
+                raise SpecError(str(error)) from None
         if not (0 < height <= 16384 and 0 < width <= 16384):
             raise SpecError(f"input_size must be between 1 and 16384 pixels each way, got {height}x{width}")
         for head in self.heads:
@@ -117,7 +128,7 @@ class ModelSpec:
     def yolov4_tiny(
         cls,
         *,
-        names: Sequence[str] = COCO_NAMES,
+        names: Sequence[str] | Literal["coco"] = COCO_NAMES,
         anchors: Sequence[tuple[float, float]] = YOLOV4_TINY_ANCHORS,
         input_size: tuple[int, int] = (416, 416),
         resize: ResizeMode = "stretch",
@@ -133,11 +144,13 @@ class ModelSpec:
         return cls(input_size, heads, names, resize)  # type: ignore[arg-type]  # made a tuple on the way in
 
     @classmethod
-    def from_cfg(cls, path: str | os.PathLike[str], *, names: Sequence[str] | None = None) -> ModelSpec:
+    def from_cfg(
+        cls, path: str | os.PathLike[str], *, names: Sequence[str] | Literal["coco"] | None = None
+    ) -> ModelSpec:
         """Read a Darknet .cfg. Without `names` the classes are called "class 0", "class 1", ...: a .cfg names none."""
         from fastyolo.darknet import read_cfg, spec_from_cfg
 
-        return spec_from_cfg(read_cfg(path), names)
+        return spec_from_cfg(read_cfg(path), coco_names() if names == "coco" else names)
 
     @classmethod
     def from_model(cls, path: str | os.PathLike[str]) -> ModelSpec:
@@ -160,7 +173,13 @@ class ModelSpec:
                 )
                 for head in metadata["heads"]
             )
-            return cls((int(height), int(width)), heads, metadata["names"], metadata.get("resize", "stretch"))
+            return cls(
+                (int(height), int(width)),
+                heads,
+                metadata["names"],
+                metadata.get("resize", "stretch"),
+                input_range=metadata.get("input_range"),
+            )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             if isinstance(error, SpecError):
                 raise
@@ -171,6 +190,7 @@ class ModelSpec:
         return {
             "input_size": list(self.input_size),
             "resize": self.resize,
+            "input_range": None if self.input_range is None else list(self.input_range),
             "names": list(self.names),
             "heads": [
                 {

@@ -210,4 +210,4 @@ def test_without_litert_one_line_says_what_to_install(network: tuple[Path, Path]
         "except ExportError as error: print(error)\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout == "export needs the package ai-edge-litert; pip install 'fastyolo[export]'\n"
+    assert done.stdout == "export needs LiteRT: pip install ai-edge-litert\n"

@@ -17,12 +17,14 @@ from fastyolo.cli.options import (
     CfgOption,
     DebugOption,
     DeviceOption,
+    InputRangeOption,
     ModelOption,
     NamesOption,
     Nms,
     Resize,
     RuntimeOption,
     ThreadsOption,
+    range_from_option,
     spec_from_options,
 )
 from fastyolo.results import FORMATS, writer_of
@@ -65,6 +67,7 @@ def detect(
     resize: Annotated[
         Resize | None, typer.Option("--resize", help="How pictures are fitted. Default: what the model was made for.")
     ] = None,
+    input_range: InputRangeOption = None,
     threads: ThreadsOption = None,
     runtime: RuntimeOption = "auto",
     device: DeviceOption = "cpu",
@@ -95,6 +98,7 @@ def detect(
             device=device,
             threads=threads,
             resize=resize.value if resize else None,
+            input_range=range_from_option(input_range),
             score_threshold=conf,
             iou_threshold=iou,
             max_detections=max_det,

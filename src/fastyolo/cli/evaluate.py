@@ -20,12 +20,14 @@ from fastyolo.cli.options import (
     CfgOption,
     DebugOption,
     DeviceOption,
+    InputRangeOption,
     ModelOption,
     NamesOption,
     Nms,
     Resize,
     RuntimeOption,
     ThreadsOption,
+    range_from_option,
     spec_from_options,
 )
 from fastyolo.errors import FastYoloError, OptionError
@@ -70,6 +72,7 @@ def evaluate(
     resize: Annotated[
         Resize | None, typer.Option("--resize", help="How pictures are fitted. Default: what the model was made for.")
     ] = None,
+    input_range: InputRangeOption = None,
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="Take only the first pictures, by id.")] = None,
     threads: ThreadsOption = None,
     runtime: RuntimeOption = "auto",
@@ -90,8 +93,8 @@ def evaluate(
         "limit": limit,
     }
     fixed = {"--conf": conf != 0.001, "--iou": iou != 0.45, "--nms": nms is not Nms.iou, "--max-det": max_det != 300,
-             "--resize": resize is not None, "--device": device != "cpu", "--results": results is not None,
-             "--plots": plots is not None}  # fmt: skip
+             "--resize": resize is not None, "--input-range": input_range is not None, "--device": device != "cpu",
+             "--results": results is not None, "--plots": plots is not None}  # fmt: skip
     if ladder != (float_model is not None):
         raise OptionError("--ladder needs --float-model, and the other way round")
     if float_model is not None:
@@ -100,7 +103,14 @@ def evaluate(
         return _climb(output_format, model, float_model, common)
     from fastyolo.evaluate import Settings
 
-    settings = Settings(conf, iou, max_det, nms=nms.value, resize=resize.value if resize else None)
+    settings = Settings(
+        conf,
+        iou,
+        max_det,
+        nms=nms.value,
+        resize=resize.value if resize else None,
+        input_range=range_from_option(input_range),
+    )
     return _evaluate(output_format, results, plots, {"model": model, "settings": settings, "device": device, **common})
 
 

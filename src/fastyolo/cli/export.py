@@ -11,7 +11,7 @@ import typer
 
 from fastyolo.cli.compile import Target, say_compiled, vela_log
 from fastyolo.cli.console import say, stepwise_progress
-from fastyolo.cli.options import DebugOption, NamesOption, Resize
+from fastyolo.cli.options import DebugOption, NamesOption, Resize, names_from_option
 
 if TYPE_CHECKING:
     from fastyolo.export import ExportResult
@@ -104,7 +104,6 @@ def export(
     if report is not None:
         _check_report(report, output, calibrated=calibration is not None)
     from fastyolo.export import export as run
-    from fastyolo.names import read_names
 
     with stepwise_progress() as progress:
         result = run(
@@ -112,7 +111,7 @@ def export(
             weights,
             output_dir=output,
             calibration=calibration,
-            names=read_names(names) if names is not None else None,
+            names=names_from_option(names),
             formats=[kind.value for kind in formats] if formats else None,
             resize=resize.value,
             input_size=size,

@@ -72,11 +72,24 @@ def _model_record(path: Path, session: Session) -> dict[str, Any]:
     return {
         "path": str(path),
         "bytes": path.stat().st_size,
-        "input": _tensor_record(session.input),
+        "input": {**_tensor_record(session.input), "color": "rgb", "range": _input_range(session, metadata)},
         "outputs": [_tensor_record(tensor) for tensor in session.outputs],
         "classes": len(metadata.get("names", ())) or None,
         "metadata": described or None,
     }
+
+
+def _input_range(session: Session, metadata: dict[str, Any]) -> list[float] | None:
+    """What black and white are to the network; None if neither the model nor its metadata says it."""
+    from fastyolo.errors import FastYoloError
+    from fastyolo.input_range import check_input_range, expected_range
+
+    try:
+        if metadata.get("input_range") is not None:
+            return list(check_input_range(metadata["input_range"]))
+        return list(expected_range(session.input.dtype, session.input.affine))
+    except FastYoloError:
+        return None
 
 
 def _tensor_record(tensor: TensorInfo) -> dict[str, Any]:
@@ -97,7 +110,7 @@ def _as_text(record: dict[str, Any]) -> str:
         f"python       {machine['python']}, {machine['libc']}",
         *_listing("runtimes", [f"{name}: {state}" for name, state in record["runtimes"].items()]),
         f"model        {model['path']} ({model['bytes'] / 1e6:.1f} MB)",
-        *_listing("input", [_tensor_text(model["input"])]),
+        *_listing("input", [_tensor_text(model["input"]), _colours_text(model["input"])]),
         *_listing("outputs", [_tensor_text(tensor) for tensor in model["outputs"]]),
     ]
     metadata = model["metadata"]
@@ -109,6 +122,12 @@ def _as_text(record: dict[str, Any]) -> str:
         for head in metadata["heads"]
     ]
     return "\n".join([*lines, *_listing("heads", heads), f"classes      {model['classes']}, {metadata['resize']}"])
+
+
+def _colours_text(tensor: dict[str, Any]) -> str:
+    wanted = tensor["range"]
+    levels = "unknown: needs --input-range" if wanted is None else f"{wanted[0]:g}, white {wanted[1]:g}"
+    return f'RGB (arrays too: color="bgr" for OpenCV\'s), black {levels}'
 
 
 def _listing(title: str, rows: list[str]) -> list[str]:

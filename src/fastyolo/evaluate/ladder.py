@@ -131,7 +131,9 @@ def climb(
     truth = read_ground_truth(annotations, images, limit=limit)
 
     def build(cores: int) -> _Climber:
-        pair = (Detector(path, spec=spec, runtime=runtime, threads=cores) for path in (model, float_model))
+        pair = (
+            Detector(path, spec=spec, runtime=runtime, threads=cores, show_hidden=True) for path in (model, float_model)
+        )
         return _Climber(*map(_Network, pair))
 
     climbers = open_workers(build, len(truth.pictures), threads=threads)

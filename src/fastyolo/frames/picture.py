@@ -59,8 +59,8 @@ def load_image(source: PictureLike | UInt8Array, *, max_pixels: int = MAX_PIXELS
     """Return the picture as uint8 (height, width, 3) RGB.
 
     Files, bytes and Pillow images come out C-contiguous and upright: an EXIF rotation is applied, the first frame of an
-    animation is taken, grey of more than 8 bits is scaled by what the file says of its range, and transparency is laid on
-    white. Arrays are only checked and returned as they are. The result may be read-only.
+    animation is taken, grey of more than 8 bits is scaled by what the file says of its range, and transparency is laid
+    on white. Arrays are only checked and returned as they are. The result may be read-only.
 
     `max_pixels` bounds width * height of files and bytes before anything is decoded. A Pillow image has passed Pillow's
     own check when it was opened. Pillow's limit does not apply here, except inside a few of its decoders; see

@@ -35,13 +35,22 @@ RUNTIMES: tuple[RuntimeName, ...] = tuple(_PACKAGES)
 
 @dataclass(frozen=True, slots=True)
 class TensorInfo:
-    """One input or output of a model. `quantization` is (scale, zero_point), None for a float tensor."""
+    """One input or output of a model.
+
+    `quantization` is (scale, zero_point); None for a float tensor, and where `scales`, their number, is not 1.
+    """
 
     index: int
     name: str
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     quantization: tuple[float, int] | None
+    scales: int = 0
+
+    @property
+    def affine(self) -> tuple[float, int] | None:
+        """`quantization`; (1.0, 0) for an integer tensor without a scale, which holds the real numbers themselves."""
+        return (1.0, 0) if self.quantization is None and self.dtype.kind in "iu" else self.quantization
 
 
 class Delegate(NamedTuple):
@@ -75,6 +84,8 @@ class Session:
             raise ModelError(f"the model's input must have shape (1, height, width, 3), got {shape}")
         if self.input.dtype.name not in ("int8", "uint8", "float32"):
             raise ModelError(f"the model's input must be int8, uint8 or float32, got {self.input.dtype}")
+        if self.input.scales > 1:
+            raise ModelError(f"the model's input must have one scale for all channels, got {self.input.scales}")
 
     @property
     def input_size(self) -> tuple[int, int]:
@@ -269,17 +280,23 @@ def _joined(path: str, problems: list[FastYoloError], delegate: Delegate | None)
     if delegate is not None:
         installed = [str(problem) for problem in problems if not str(problem).endswith("is not installed")]
         return RuntimeUnavailableError("; ".join(installed) or f"no TFLite runtime: {reasons}")
-    return RuntimeUnavailableError(f"no TFLite runtime: {reasons}; install one with pip install 'fastyolo[litert]'")
+    return RuntimeUnavailableError(
+        f"no TFLite runtime: {reasons}; install one, such as with pip install ai-edge-litert"
+    )
 
 
 def _tensor_info(details: dict[str, Any]) -> TensorInfo:
-    scale, zero_point = details["quantization"]
+    parameters = details.get("quantization_parameters") or {}
+    scales = len(parameters.get("scales", ()))
+    # A runtime's one pair is (0.0, 0) or the first of many where there are many.
+    scale, zero_point = details["quantization"] if scales <= 1 else (0.0, 0)
     return TensorInfo(
         int(details["index"]),
         str(details["name"]),
         tuple(int(side) for side in details["shape"]),
         np.dtype(details["dtype"]),
         (float(scale), int(zero_point)) if scale else None,
+        scales,
     )
 
 
