@@ -84,7 +84,7 @@ def test_the_command_line_takes_the_range(changed: Callable[..., Path], hopper_p
     assert "leaves 1 steps" in done.stderr
     done = fastyolo("detect", hopper_path, "--model", path, "--input-range", "255")
     assert done.returncode == 2
-    assert "must be two numbers" in done.stderr
+    assert "--input-range must be LOW,HIGH" in done.stderr
     assert "black 0, white 255" in fastyolo("info", "--model", path).stdout
 
 

@@ -21,6 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and leave with its exit code; every error is one line on stderr."""
     from fastyolo.cli.app import app
     from fastyolo.cli.console import silence_native_code
+    from fastyolo.cli.usage import option_message, usage_message
 
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in arguments
@@ -37,9 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         _abandon_stdout()
         sys.exit(141)
     except _UsageError as error:
-        _leave(2, f"{_usage_message(error)} (see {_command_path(error)} --help)")
+        _leave(2, f"{usage_message(error)} (see {_command_path(error)} --help)")
     except OptionError as error:
-        _leave(2, str(error), debug)
+        _leave(2, option_message(str(error)), debug)
     except FastYoloError as error:
         _leave(1, str(error), debug)
     except OSError as error:
@@ -68,11 +69,6 @@ def _abandon_stdout() -> None:
 def _terminate(_signal: int, _frame: FrameType | None) -> NoReturn:
     # As an exception, so that files half written are removed on the way out.
     sys.exit(143)
-
-
-def _usage_message(error: Exception) -> str:
-    format_message = getattr(error, "format_message", None)
-    return str(format_message() if format_message else error).rstrip(".")
 
 
 def _command_path(error: Exception) -> str:

@@ -93,6 +93,12 @@ def names_from_option(names: str | None) -> tuple[str, ...] | None:
 
 def range_from_option(text: str | None) -> InputRange | None:
     """The two numbers of --input-range."""
+    from fastyolo.errors import OptionError
     from fastyolo.input_range import check_input_range
 
-    return None if text is None else check_input_range(text.split(","))
+    if text is None:
+        return None
+    try:
+        return check_input_range(text.split(","))
+    except OptionError:
+        raise OptionError(f"--input-range must be LOW,HIGH, such as 0,255 or -1,1, got {text!r}") from None
