@@ -27,12 +27,11 @@ from fastyolo.postprocess import (
     DEFAULT_MAX_DETECTIONS,
     DEFAULT_SCORE_THRESHOLD,
     Decoder,
-    NmsKind,
 )
 from fastyolo.preprocess import Preprocessor
 from fastyolo.runtime.outputs import match_outputs
 from fastyolo.runtime.session import Session, open_session
-from fastyolo.spec import ModelSpec
+from fastyolo.spec import ModelSpec, NmsKind
 
 BUNDLED_MODEL = Path(__file__).with_name("models") / "yolov4-tiny_416_int8.tflite"
 """The int8 COCO YOLOv4-tiny that comes with the package."""
@@ -50,7 +49,7 @@ class Detector:
         runtime: "auto", "litert", "tflite-runtime" or "tensorflow".
         device: "cpu", or an external delegate as ``LIB.so[,key=value...]``.
         threads: CPU threads; None takes every core this process may use.
-        resize: "stretch" or "letterbox"; None takes what the model was calibrated for.
+        resize: "stretch" or "letterbox"; None takes what the model was calibrated for. So for `nms`.
         yuv_matrix: "bt601" or "bt709", and yuv_range: "limited" or "full": what Y'CbCr images mean; None takes what a
             frame says of itself, else "bt601" and "limited".
         score_threshold, iou_threshold, max_detections, nms, class_agnostic, multi_label: see `Decoder`.
@@ -78,7 +77,7 @@ class Detector:
         score_threshold: float = DEFAULT_SCORE_THRESHOLD,
         iou_threshold: float = DEFAULT_IOU_THRESHOLD,
         max_detections: int = DEFAULT_MAX_DETECTIONS,
-        nms: NmsKind = "iou",
+        nms: NmsKind | None = None,
         class_agnostic: bool = False,
         multi_label: bool = False,
         classes: Iterable[int | str] | None = None,
@@ -116,6 +115,7 @@ class Detector:
             resize=self.resize,
             clip=clip,
         )
+        self.nms: NmsKind = self._decode.nms
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -186,7 +186,13 @@ def _resolve_spec(
         return spec
     # Darknet's anchors are network pixels at any input size, so one .cfg serves exports of several sizes.
     spec = dataclasses.replace(spec, input_size=session.input_size)
-    for field in ("heads", "names") if embedded is not None else ():
+    if embedded is None or metadata is None:
+        return spec
+    for field in ("heads", "names"):
         if getattr(spec, field) != getattr(embedded, field):
             warnings.warn(f"the given {field} differ from those in {model}; using the given ones", stacklevel=3)
+    for field in ("resize", "nms"):
+        given, said = getattr(spec, field), getattr(embedded, field)
+        if field in metadata and given != said:
+            warnings.warn(f"{field}={said!r} in {model}, but {given!r} is given; using {given!r}", stacklevel=3)
     return spec
