@@ -18,7 +18,7 @@ from fastyolo.errors import ModelError
 from fastyolo.frames.colors import Color, YuvMatrix, YuvRange
 from fastyolo.frames.picture import MAX_PIXELS
 from fastyolo.frames.reading import ImageLike, as_frame
-from fastyolo.heads import fitting_spec
+from fastyolo.heads import fitting_hint
 from fastyolo.letterbox import ResizeMode, placed_size
 from fastyolo.metadata import find_metadata
 from fastyolo.names import class_ids
@@ -176,8 +176,7 @@ def _resolve_spec(
     embedded = ModelSpec.from_dict(metadata) if metadata is not None else None
     if spec is None:
         if embedded is None:
-            suggestion = fitting_spec(tensor.shape[-3:] for tensor in session.outputs)
-            hint = f"; its heads would fit {suggestion}" if suggestion else ""
+            hint = fitting_hint(tensor.shape[-3:] for tensor in session.outputs)
             cure = "describe the network with spec= (--cfg and --names on the command line)"
             raise ModelError(f"{model} carries no metadata; {cure}{hint}")
         spec = embedded
