@@ -18,7 +18,7 @@ from fastyolo.errors import ModelError
 from fastyolo.frames.colors import Color, YuvMatrix, YuvRange
 from fastyolo.frames.picture import MAX_PIXELS
 from fastyolo.frames.reading import ImageLike, as_frame
-from fastyolo.heads import fitting_spec
+from fastyolo.heads import fitting_hint
 from fastyolo.input_range import InputRange
 from fastyolo.letterbox import ResizeMode, placed_size
 from fastyolo.metadata import find_metadata
@@ -28,12 +28,11 @@ from fastyolo.postprocess import (
     DEFAULT_MAX_DETECTIONS,
     DEFAULT_SCORE_THRESHOLD,
     Decoder,
-    NmsKind,
 )
 from fastyolo.preprocess import Preprocessor
 from fastyolo.runtime.outputs import match_outputs
 from fastyolo.runtime.session import Session, open_session
-from fastyolo.spec import ModelSpec
+from fastyolo.spec import ModelSpec, NmsKind
 
 BUNDLED_MODEL = Path(__file__).with_name("models") / "yolov4-tiny_416_int8.tflite"
 """The int8 COCO YOLOv4-tiny that comes with the package."""
@@ -53,7 +52,7 @@ class Detector:
         runtime: "auto", "litert", "tflite-runtime" or "tensorflow".
         device: "cpu", or an external delegate as ``LIB.so[,key=value...]``.
         threads: CPU threads; None takes every core this process may use.
-        resize: "stretch" or "letterbox"; None takes what the model was calibrated for.
+        resize: "stretch" or "letterbox"; None takes what the model was calibrated for. So for `nms`.
         input_range: the real numbers (low, high) that the network wants for pixel 0 and 255, such as (0, 255) or
             (-1, 1); None takes what the spec says, else see `Preprocessor`.
         yuv_matrix: "bt601" or "bt709", and yuv_range: "limited" or "full": what Y'CbCr images mean; None takes what a
@@ -87,7 +86,7 @@ class Detector:
         score_threshold: float = DEFAULT_SCORE_THRESHOLD,
         iou_threshold: float = DEFAULT_IOU_THRESHOLD,
         max_detections: int = DEFAULT_MAX_DETECTIONS,
-        nms: NmsKind = "iou",
+        nms: NmsKind | None = None,
         class_agnostic: bool = False,
         multi_label: bool = False,
         classes: Iterable[int | str] | None = None,
@@ -129,6 +128,7 @@ class Detector:
             resize=self.resize,
             clip=clip,
         )
+        self.nms: NmsKind = self._decode.nms
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -196,8 +196,7 @@ def _resolve_spec(
     embedded = ModelSpec.from_dict(metadata) if metadata is not None else None
     if spec is None:
         if embedded is None:
-            suggestion = fitting_spec(tensor.shape[-3:] for tensor in session.outputs)
-            hint = f"; its heads would fit {suggestion}" if suggestion else ""
+            hint = fitting_hint(tensor.shape[-3:] for tensor in session.outputs)
             cure = "describe the network with spec= (--cfg and --names on the command line)"
             raise ModelError(f"{model} carries no metadata; {cure}{hint}")
         spec = embedded
@@ -208,7 +207,13 @@ def _resolve_spec(
     # network wants for black and white, no .cfg says.
     input_range = spec.input_range or (embedded.input_range if embedded is not None else None)
     spec = dataclasses.replace(spec, input_size=session.input_size, input_range=input_range)
-    for field in ("heads", "names") if embedded is not None else ():
+    if embedded is None or metadata is None:
+        return spec
+    for field in ("heads", "names"):
         if getattr(spec, field) != getattr(embedded, field):
             warnings.warn(f"the given {field} differ from those in {model}; using the given ones", stacklevel=3)
+    for field in ("resize", "nms"):
+        given, said = getattr(spec, field), getattr(embedded, field)
+        if field in metadata and given != said:
+            warnings.warn(f"{field}={said!r} in {model}, but {given!r} is given; using {given!r}", stacklevel=3)
     return spec

@@ -58,6 +58,19 @@ def fitting_spec(shapes: Iterable[Sequence[int]]) -> str | None:
     return f"ModelSpec.yolov4_tiny({', '.join(arguments)})"
 
 
+def fitting_hint(shapes: Iterable[Sequence[int]]) -> str:
+    """How to go on from heads of these shapes, to end an error message with; empty where nothing is known.
+
+    Shapes alone are no proof: Yolo-Fastest has YOLOv4-tiny's, and read as such it gives boxes of nothing.
+    """
+    call = fitting_spec(shapes)
+    if call is None:
+        return ""
+    proviso = "with its anchors, scale_x_y=1.05 and your classes in order"
+    cure = "else describe the network by its .cfg: ModelSpec.from_cfg(...), --cfg FILE"
+    return f"; by shape {call} would fit, right only for a YOLOv4-tiny {proviso}, {cure}"
+
+
 def _by_name(
     alike: Sequence[int], names: Sequence[str], head_names: Sequence[str] | None, index: int, shape: Shape
 ) -> int:
@@ -80,8 +93,7 @@ def _mismatch(spec: ModelSpec, shapes: Sequence[Shape], cells: Sequence[Shape], 
     )
     if sorted(cells) == sorted((channels, rows, columns) for rows, columns, channels in expected):
         return f"{message}; these are channels-first: pass head.transpose(1, 2, 0) of each"
-    suggestion = fitting_spec(cells)
-    return f"{message}; {suggestion} would fit" if suggestion else message
+    return message + fitting_hint(cells)
 
 
 def _listed(texts: Iterable[str]) -> str:

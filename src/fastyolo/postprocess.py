@@ -18,7 +18,7 @@ import operator
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -27,10 +27,8 @@ from fastyolo.errors import DecoderBusyError, HeadError, OptionError
 from fastyolo.heads import match_heads
 from fastyolo.kernels import postprocess as kernel
 from fastyolo.letterbox import Affine, ResizeMode, check_resize, network_to_image
-from fastyolo.spec import HEAD_TYPES, HeadSpec, ModelSpec
+from fastyolo.spec import HEAD_TYPES, NMS_KINDS, HeadSpec, ModelSpec, NmsKind
 
-NmsKind = Literal["iou", "diou"]
-NMS_KINDS: tuple[NmsKind, ...] = ("iou", "diou")
 HeadArray = npt.NDArray[np.float32] | npt.NDArray[np.int8] | npt.NDArray[np.uint8]
 Quantization = Sequence[tuple[float, int] | None]
 """(scale, zero_point) of each head, ``real = scale * (q - zero_point)``; None for a float32 head."""
@@ -66,7 +64,7 @@ class Decoder:
         iou_threshold: suppress a box whose overlap with a better one is above this, 0 to 1.
         max_detections: keep at most this many, the best ones.
         nms: "iou", or "diou" for what Darknet's ``nms_kind=greedynms`` computes: IoU - (d2 / c2) ** 0.6, with d the
-            distance of the centres and c the diagonal of the enclosing box, in image pixels.
+            distance of the centres and c the diagonal of the enclosing box, in image pixels; None is what `spec` says.
         class_agnostic: let boxes of different classes suppress each other.
         multi_label: report every class of a box that passes, not only its best one. For evaluation.
         classes: report only these class ids.
@@ -88,7 +86,7 @@ class Decoder:
         score_threshold: float = DEFAULT_SCORE_THRESHOLD,
         iou_threshold: float = DEFAULT_IOU_THRESHOLD,
         max_detections: int = DEFAULT_MAX_DETECTIONS,
-        nms: NmsKind = "iou",
+        nms: NmsKind | None = None,
         class_agnostic: bool = False,
         multi_label: bool = False,
         classes: Iterable[int] | None = None,
@@ -97,7 +95,7 @@ class Decoder:
     ) -> None:
         if not isinstance(spec, ModelSpec):
             raise OptionError(f"spec must be a ModelSpec, such as ModelSpec.yolov4_tiny(), got {type(spec).__name__}")
-        if nms not in NMS_KINDS:
+        if nms is not None and nms not in NMS_KINDS:
             raise OptionError(f"nms must be 'iou' or 'diou', got {nms!r}")
         score_threshold = _fraction("score_threshold", score_threshold)
         iou_threshold = _fraction("iou_threshold", iou_threshold)
@@ -110,6 +108,7 @@ class Decoder:
                 f"got {len(self.quantization)}"
             )
         self.resize: ResizeMode = spec.resize if resize is None else check_resize(resize)
+        self.nms: NmsKind = spec.nms if nms is None else nms
         self.clip = clip
         self._transform: tuple[object, tuple[float, ...]] = (_NO_SIZE, ())
         num_boxes = sum(rows * columns * len(head.anchors) for head, rows, columns in _grids(spec))
@@ -122,7 +121,7 @@ class Decoder:
             len(spec.heads),
             score_threshold,
             iou_threshold,
-            nms == "diou",
+            self.nms == "diou",
             class_agnostic,
             multi_label,
             clip,
@@ -204,7 +203,7 @@ def decode_nms(
     score_threshold: float = DEFAULT_SCORE_THRESHOLD,
     iou_threshold: float = DEFAULT_IOU_THRESHOLD,
     max_detections: int = DEFAULT_MAX_DETECTIONS,
-    nms: NmsKind = "iou",
+    nms: NmsKind | None = None,
     class_agnostic: bool = False,
     multi_label: bool = False,
     classes: Iterable[int] | None = None,

@@ -19,6 +19,10 @@ YOLOV4_TINY_ANCHORS: tuple[tuple[float, float], ...] = (
 """(width, height) in network pixels, from the official yolov4-tiny.cfg."""
 
 
+NmsKind = Literal["iou", "diou"]
+NMS_KINDS: tuple[NmsKind, ...] = ("iou", "diou")
+"""How overlapping boxes suppress each other; see `fastyolo.Decoder`."""
+
 HeadType = Literal["darknet", "new_coords"]
 HEAD_TYPES: tuple[HeadType, ...] = ("darknet", "new_coords")
 """What the terms of a head are, in the kernel's order: its `HeadType` has one case for each."""
@@ -70,6 +74,7 @@ class ModelSpec:
         heads: in the order of the .cfg (stride 32 first for YOLOv4-tiny); this order breaks ties between equal scores.
         names: one class name per class; "coco" stands for the 80 COCO classes in COCO's own spelling.
         resize: the geometry the network was calibrated for, "stretch" or "letterbox".
+        nms: what its .cfg asks for: "iou", or "diou" for Darknet's ``nms_kind=greedynms``.
         input_range: the real numbers (low, high) that the network wants for pixel 0 and 255; None: (0, 1) for a float
             input, what its quantisation represents for an integer one.
     """
@@ -78,6 +83,7 @@ class ModelSpec:
     heads: tuple[HeadSpec, ...]
     names: tuple[str, ...]
     resize: ResizeMode = "stretch"
+    nms: NmsKind = "iou"
     input_range: InputRange | None = None
 
     def __post_init__(self) -> None:
@@ -98,6 +104,8 @@ class ModelSpec:
             raise SpecError("a network needs at least one detection head, got none")
         if self.resize not in RESIZE_MODES:
             raise SpecError(f"resize must be 'stretch' or 'letterbox', got {self.resize!r}")
+        if self.nms not in NMS_KINDS:
+            raise SpecError(f"nms must be 'iou' or 'diou', got {self.nms!r}")
         if self.input_range is not None:
             try:
                 object.__setattr__(self, "input_range", check_input_range(self.input_range))
@@ -132,22 +140,30 @@ class ModelSpec:
         anchors: Sequence[tuple[float, float]] = YOLOV4_TINY_ANCHORS,
         input_size: tuple[int, int] = (416, 416),
         resize: ResizeMode = "stretch",
+        nms: NmsKind = "iou",
     ) -> ModelSpec:
         """The YOLOv4-tiny of the official .cfg, with your own classes, anchors and (height, width) if you give them.
 
         Stride 32 takes anchors 3, 4, 5 and stride 16 takes 1, 2, 3: the official file's masks, which use anchor 3
-        twice and anchor 0 never.
+        twice and anchor 0 never. Its NMS is "diou"; here "iou" unless you say so, which costs nothing measured.
         """
         if len(anchors) != 6:
             raise SpecError(f"YOLOv4-tiny has 6 anchors, got {len(anchors)}")
         heads = (HeadSpec(32, tuple(anchors[3:6]), 1.05), HeadSpec(16, tuple(anchors[1:4]), 1.05))
-        return cls(input_size, heads, names, resize)  # type: ignore[arg-type]  # made a tuple on the way in
+        return cls(input_size, heads, names, resize, nms)  # type: ignore[arg-type]  # made a tuple on the way in
 
     @classmethod
     def from_cfg(
         cls, path: str | os.PathLike[str], *, names: Sequence[str] | Literal["coco"] | None = None
     ) -> ModelSpec:
-        """Read a Darknet .cfg. Without `names` the classes are called "class 0", "class 1", ...: a .cfg names none."""
+        """Read a Darknet .cfg: input size, heads, ``letter_box`` and ``nms_kind``; docs/darknet.md lists every option.
+
+        Without `names` the classes are called "class 0", "class 1", ...: a .cfg names none. Options of [net] and [yolo]
+        that Darknet does not know are a warning.
+
+        Raises:
+            SpecError: no network of this family, or an option that would change what is found; with its line.
+        """
         from fastyolo.darknet import read_cfg, spec_from_cfg
 
         return spec_from_cfg(read_cfg(path), coco_names() if names == "coco" else names)
@@ -178,7 +194,8 @@ class ModelSpec:
                 heads,
                 metadata["names"],
                 metadata.get("resize", "stretch"),
-                input_range=metadata.get("input_range"),
+                metadata.get("nms", "iou"),
+                metadata.get("input_range"),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             if isinstance(error, SpecError):
@@ -190,6 +207,7 @@ class ModelSpec:
         return {
             "input_size": list(self.input_size),
             "resize": self.resize,
+            "nms": self.nms,
             "input_range": None if self.input_range is None else list(self.input_range),
             "names": list(self.names),
             "heads": [

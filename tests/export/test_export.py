@@ -143,7 +143,7 @@ def test_progress_counts_every_picture(exported: Exported) -> None:
 def test_the_official_network_needs_no_files(tmp_path: Path, official_weights: Path) -> None:
     result = export(output_dir=tmp_path, offline=True)
     assert result.paths["float32"].name == "yolov4-tiny_416_float32.tflite"
-    assert ModelSpec.from_model(result.paths["float32"]) == ModelSpec.yolov4_tiny()
+    assert ModelSpec.from_model(result.paths["float32"]) == ModelSpec.yolov4_tiny(nms="diou")
 
 
 def test_calibration_may_list_files_and_patterns(

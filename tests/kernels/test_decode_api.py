@@ -437,7 +437,7 @@ def test_max_detections_beyond_the_number_of_boxes_means_all(decode: Callable[..
         np.testing.assert_array_equal(result.class_id, expected.class_id)
 
 
-@pytest.mark.parametrize("nms", ["soft", "", "IoU", None, 3])
+@pytest.mark.parametrize("nms", ["soft", "", "IoU", 3])
 def test_unknown_nms(decode: Callable[..., DecodeResult], nms: Any) -> None:
     with pytest.raises(OptionError, match=r"nms.*iou.*diou"):
         decode(random_heads(), nms=nms)
@@ -653,6 +653,18 @@ def test_the_geometry_is_the_specs_unless_said_otherwise(made_for: Any) -> None:
         assert_same(Decoder(spec, resize=said)(heads, size), expected)
     with pytest.raises(OptionError, match="'stretch' or 'letterbox', got 'crop'"):
         Decoder(spec, resize="crop")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("made_for", ["iou", "diou"])
+def test_the_nms_is_the_specs_unless_said_otherwise(made_for: Any) -> None:
+    spec = dataclasses.replace(SPEC, nms=made_for)
+    heads = random_heads()
+    options: dict[str, Any] = {"score_threshold": 0.01, "iou_threshold": 0.2}
+    kinds = {kind: fastyolo.decode_nms(heads, spec=SPEC, nms=kind, **options) for kind in ("iou", "diou")}
+    assert len(kinds["iou"].confidence) != len(kinds["diou"].confidence)
+    for said in (None, "iou", "diou"):
+        assert_same(fastyolo.decode_nms(heads, spec=spec, nms=said, **options), kinds[said or made_for])
+        assert_same(Decoder(spec, nms=said, **options)(heads), kinds[said or made_for])
 
 
 def test_heads_in_another_order_or_of_another_type_are_looked_at_anew() -> None:

@@ -20,7 +20,7 @@ from fastyolo.cli.options import (
     InputRangeOption,
     ModelOption,
     NamesOption,
-    Nms,
+    NmsOption,
     Resize,
     RuntimeOption,
     ThreadsOption,
@@ -55,7 +55,10 @@ def detect(
     output_format: Annotated[Format, typer.Option("--format", "-f", help="How results are printed.")] = TABLE,
     conf: Annotated[float, typer.Option("--conf", min=0, max=1, help="Lowest score that is reported.")] = 0.25,
     iou: Annotated[float, typer.Option("--iou", min=0, max=1, help="Overlap above which NMS drops a box.")] = 0.45,
-    nms: Annotated[Nms, typer.Option("--nms", help="'diou' is what Darknet's greedynms computes.")] = Nms.iou,
+    nms: NmsOption = None,
+    every_class: Annotated[
+        bool, typer.Option("--every-class", help="Every class of a box above --conf, as Darknet; not only the best.")
+    ] = False,
     classes: Annotated[
         list[str] | None,
         typer.Option("--classes", metavar="NAME|ID,...", help="Report only these classes; may be repeated."),
@@ -65,7 +68,7 @@ def detect(
     cfg: CfgOption = None,
     names: NamesOption = None,
     resize: Annotated[
-        Resize | None, typer.Option("--resize", help="How pictures are fitted. Default: what the model was made for.")
+        Resize | None, typer.Option("--resize", help="How pictures are fitted. Default: what the model or .cfg says.")
     ] = None,
     input_range: InputRangeOption = None,
     threads: ThreadsOption = None,
@@ -102,7 +105,8 @@ def detect(
             score_threshold=conf,
             iou_threshold=iou,
             max_detections=max_det,
-            nms=nms.value,
+            nms=nms.value if nms else None,
+            multi_label=every_class,
             classes=[part for group in classes for part in group.split(",")] if classes else None,
             max_pixels=max_pixels or MAX_PIXELS,
         )

@@ -23,7 +23,7 @@ from fastyolo.cli.options import (
     InputRangeOption,
     ModelOption,
     NamesOption,
-    Nms,
+    NmsOption,
     Resize,
     RuntimeOption,
     ThreadsOption,
@@ -67,10 +67,10 @@ def evaluate(
     ] = None,
     conf: Annotated[float, typer.Option("--conf", min=0, max=1, help="Lowest score that counts.")] = 0.001,
     iou: Annotated[float, typer.Option("--iou", min=0, max=1, help="Overlap above which NMS drops a box.")] = 0.45,
-    nms: Annotated[Nms, typer.Option("--nms", help="'diou' is what Darknet's greedynms computes.")] = Nms.iou,
+    nms: NmsOption = None,
     max_det: Annotated[int, typer.Option("--max-det", min=1, help="Most detections in one picture.")] = 300,
     resize: Annotated[
-        Resize | None, typer.Option("--resize", help="How pictures are fitted. Default: what the model was made for.")
+        Resize | None, typer.Option("--resize", help="How pictures are fitted. Default: what the model or .cfg says.")
     ] = None,
     input_range: InputRangeOption = None,
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="Take only the first pictures, by id.")] = None,
@@ -92,7 +92,7 @@ def evaluate(
         "threads": threads,
         "limit": limit,
     }
-    fixed = {"--conf": conf != 0.001, "--iou": iou != 0.45, "--nms": nms is not Nms.iou, "--max-det": max_det != 300,
+    fixed = {"--conf": conf != 0.001, "--iou": iou != 0.45, "--nms": nms is not None, "--max-det": max_det != 300,
              "--resize": resize is not None, "--input-range": input_range is not None, "--device": device != "cpu",
              "--results": results is not None, "--plots": plots is not None}  # fmt: skip
     if ladder != (float_model is not None):
@@ -107,7 +107,7 @@ def evaluate(
         conf,
         iou,
         max_det,
-        nms=nms.value,
+        nms=nms.value if nms else None,
         resize=resize.value if resize else None,
         input_range=range_from_option(input_range),
     )

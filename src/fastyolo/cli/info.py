@@ -121,7 +121,12 @@ def _as_text(record: dict[str, Any]) -> str:
         + " ".join(f"{width:g},{height:g}" for width, height in head["anchors"])
         for head in metadata["heads"]
     ]
-    return "\n".join([*lines, *_listing("heads", heads), f"classes      {model['classes']}, {metadata['resize']}"])
+    return "\n".join([*lines, *_listing("heads", heads), f"classes      {model['classes']}", _use_text(metadata)])
+
+
+def _use_text(metadata: dict[str, Any]) -> str:
+    """How pictures are fitted and boxes suppressed unless an option says otherwise."""
+    return f"use          {metadata.get('resize', 'stretch')}, NMS {metadata.get('nms', 'iou')}"
 
 
 def _colours_text(tensor: dict[str, Any]) -> str:

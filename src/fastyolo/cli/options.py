@@ -63,6 +63,12 @@ class Nms(str, Enum):
     diou = "diou"
 
 
+NmsOption = Annotated[
+    Nms | None,
+    typer.Option("--nms", help="'diou' is what Darknet's greedynms computes. Default: what the model or .cfg says."),
+]
+
+
 def spec_from_options(model: Path | None, cfg: str | None, names: str | None) -> ModelSpec | None:
     """The `ModelSpec` that --cfg and --names describe, None where both are absent."""
     from fastyolo.errors import SpecError
@@ -71,9 +77,11 @@ def spec_from_options(model: Path | None, cfg: str | None, names: str | None) ->
 
     class_names = names_from_option(names)
     if cfg == "yolov4-tiny":
-        return ModelSpec.yolov4_tiny() if class_names is None else ModelSpec.yolov4_tiny(names=class_names)
+        spec = ModelSpec.yolov4_tiny(nms="diou")  # its .cfg says greedynms
+        return spec if class_names is None else dataclasses.replace(spec, names=class_names)
     if cfg is not None:
-        return ModelSpec.from_cfg(cfg, names=class_names)
+        spec = ModelSpec.from_cfg(cfg, names=class_names)
+        return spec if class_names is not None else _with_names_of(spec, model)
     if names is None or class_names is None:
         return None
     from fastyolo.detector import BUNDLED_MODEL
@@ -102,3 +110,16 @@ def range_from_option(text: str | None) -> InputRange | None:
         return check_input_range(text.split(","))
     except OptionError:
         raise OptionError(f"--input-range must be LOW,HIGH, such as 0,255 or -1,1, got {text!r}") from None
+
+
+def _with_names_of(spec: ModelSpec, model: Path | None) -> ModelSpec:
+    """A .cfg names no classes: where the model does, and as many, its names stay."""
+    from fastyolo.detector import BUNDLED_MODEL
+    from fastyolo.metadata import find_metadata
+    from fastyolo.spec import ModelSpec
+
+    metadata = find_metadata(model if model is not None else BUNDLED_MODEL)
+    if metadata is None:
+        return spec
+    names = ModelSpec.from_dict(metadata).names
+    return dataclasses.replace(spec, names=names) if len(names) == spec.num_classes else spec

@@ -28,21 +28,21 @@ from fastyolo.files import atomic_write, shown
 from fastyolo.frames.picture import MAX_PIXELS
 from fastyolo.input_range import InputRange
 from fastyolo.letterbox import ResizeMode
-from fastyolo.postprocess import DEFAULT_IOU_THRESHOLD, DEFAULT_MAX_DETECTIONS, NmsKind
-from fastyolo.spec import ModelSpec
+from fastyolo.postprocess import DEFAULT_IOU_THRESHOLD, DEFAULT_MAX_DETECTIONS
+from fastyolo.spec import ModelSpec, NmsKind
 
 
 @dataclass(frozen=True)
 class Settings:
     """How pictures are run. The defaults are those of COCO evaluation, not of everyday detection.
 
-    `resize` and `input_range` None are what the model was made for; for the rest see `Detector`.
+    `resize`, `nms` and `input_range` None are what the model was made for; for the rest see `Detector`.
     """
 
     score_threshold: float = 0.001
     iou_threshold: float = DEFAULT_IOU_THRESHOLD
     max_detections: int = DEFAULT_MAX_DETECTIONS
-    nms: NmsKind = "iou"
+    nms: NmsKind | None = None
     class_agnostic: bool = False
     multi_label: bool = True
     resize: ResizeMode | None = None
@@ -150,7 +150,7 @@ def evaluate(
         detectors,
         detectors[0].names,
         truth,
-        settings=replace(settings, resize=detectors[0].resize),
+        settings=replace(settings, resize=detectors[0].resize, nms=detectors[0].nms),
         model={
             "path": str(detectors[0].model),
             "runtime": f"{session.runtime} {session.version}",
