@@ -57,6 +57,8 @@ def test_a_slip_in_a_cfg_is_one_line(tmp_path: Path, hopper_path: Path) -> None:
     run = fastyolo("detect", hopper_path, "--cfg", cfg)
     assert run.returncode == 0
     assert "Darknet knows no 'nms_knid' in [yolo]" in one_line(run.stderr)
+    scored = fastyolo("evaluate", "--images", tmp_path, "--annotations", tmp_path / "gone.json", "--cfg", cfg)
+    assert scored.stderr.splitlines()[0].startswith("fastyolo: warning: yolov4-tiny.cfg line ")
     dry = fastyolo("export", cfg, "--dry-run")
     assert dry.returncode == 0
     assert "did you mean nms_kind?" in one_line(dry.stderr)

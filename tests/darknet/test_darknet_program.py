@@ -16,7 +16,7 @@ from fastyolo.export.fetch import OFFICIAL_CFG
 from matching import Agreement, unmatched
 
 pytestmark = [
-    pytest.mark.pc(reason="runs the command line over many pictures"),
+    pytest.mark.pc("runs the command line over many pictures"),
     pytest.mark.slow,
     pytest.mark.inference,
 ]

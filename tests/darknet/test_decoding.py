@@ -159,6 +159,7 @@ def test_inputs_must_be_what_the_sides_say(tmp_path: Path) -> None:
         spec_from_cfg(read_cfg(write(tmp_path, text.replace("12288", "100"))))
 
 
+@pytest.mark.pc("needs a file beside the COCO pictures")
 def test_a_network_for_small_boards_is_read_whole(coco_dir: Path) -> None:
     path = coco_dir.parent / "networks" / "yolo-fastest-1.1.cfg"
     if not path.exists():

@@ -84,10 +84,12 @@ def evaluate(
     The numbers go to stdout, in percent. All detections of a picture count (300 unless --max-det says otherwise), every
     class of a box above --conf is one. Ctrl-C ends early, with the numbers of the pictures done so far.
     """
+    with warnings_as_lines():
+        spec = spec_from_options(model, cfg, names)
     common: dict[str, Any] = {
         "images": images,
         "annotations": annotations,
-        "spec": spec_from_options(model, cfg, names),
+        "spec": spec,
         "runtime": runtime,
         "threads": threads,
         "limit": limit,

@@ -13,7 +13,7 @@ from fastyolo.darknet import Upsample as UpsampleLayer
 from fastyolo.darknet.cfg import shorten
 from fastyolo.darknet.layers import LAYER_READERS, NETWORK_INPUT, Shape
 from fastyolo.darknet.options import check_options
-from fastyolo.errors import ExportError
+from fastyolo.errors import ExportError, SpecError
 from fastyolo.export.graph import (
     INPUT_NAME,
     Add,
@@ -40,8 +40,8 @@ def supported_layers(cfg: Cfg) -> tuple[Layer, ...]:
     """The layers of a .cfg, if all of them can be exported. Warns of options that Darknet does not know.
 
     Raises:
-        SpecError: see `fastyolo.darknet.network_layers`.
-        ExportError: a layer, activation or option without a counterpart here, named with its line.
+        ExportError: a layer, activation or option without a counterpart here, or layers that do not fit together; named
+            with its line.
     """
     for section in cfg.sections:
         if section.type not in LAYER_READERS:
@@ -49,7 +49,10 @@ def supported_layers(cfg: Cfg) -> tuple[Layer, ...]:
             raise ExportError(f"{cfg.file} line {section.line}: layer [{kind}] cannot be exported")
     # What [net] and [yolo] say is for decoding, and checked with it.
     check_options([section for section in cfg.sections if section.type != "yolo"], ExportError)
-    layers = network_layers(cfg)
+    try:
+        layers = network_layers(cfg)
+    except SpecError as error:
+        raise ExportError(str(error)) from None
     for layer in layers:
         section = layer.section
         if isinstance(layer, Convolutional | Shortcut) and layer.activation not in ACTIVATIONS:
