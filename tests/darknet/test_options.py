@@ -131,6 +131,7 @@ def test_a_comment_may_hold_any_bytes(tmp_path: Path, comment: str, encoding: st
     except UnicodeEncodeError:
         content = text.encode("utf-8") + b"# \xff\xfe\n"
     assert read(tmp_path, content) == read(tmp_path, plain)
+    assert read(tmp_path, b"\xef\xbb\xbf" + content) == read(tmp_path, plain)
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be"])
