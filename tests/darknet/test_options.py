@@ -111,7 +111,7 @@ def test_a_thousand_unknown_options_are_six_lines(tmp_path: Path) -> None:
         read(tmp_path, text)
     messages = [str(warning.message) for warning in caught]
     assert len(messages) == 6
-    assert messages[-1] == "995 more such lines"
+    assert messages[-1] == "net.cfg: 995 more such lines"
     assert all(message.isprintable() for message in messages)
 
 
