@@ -111,7 +111,7 @@ def test_a_thousand_unknown_options_are_six_lines(tmp_path: Path) -> None:
         read(tmp_path, text)
     messages = [str(warning.message) for warning in caught]
     assert len(messages) == 6
-    assert messages[-1] == "995 more such lines"
+    assert messages[-1] == "net.cfg: 995 more such lines"
     assert all(message.isprintable() for message in messages)
 
 
@@ -131,6 +131,7 @@ def test_a_comment_may_hold_any_bytes(tmp_path: Path, comment: str, encoding: st
     except UnicodeEncodeError:
         content = text.encode("utf-8") + b"# \xff\xfe\n"
     assert read(tmp_path, content) == read(tmp_path, plain)
+    assert read(tmp_path, b"\xef\xbb\xbf" + content) == read(tmp_path, plain)
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be"])

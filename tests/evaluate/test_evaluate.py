@@ -260,7 +260,7 @@ def test_settings_reach_the_detector(coco_dir: Path) -> None:
         )
         assert [step for step in steps if step[0] == "detecting"] == [("detecting", 1, 2), ("detecting", 2, 2)]
         assert steps[-1] == ("scoring", 80, 80)
-        assert evaluation.settings == Settings(**{"resize": "stretch", **settings})
+        assert evaluation.settings == Settings(**{"resize": "stretch", "nms": "iou", **settings})
         return evaluation.found.bbox
 
     assert len(detected()) > len(detected(multi_label=False)) > len(detected(score_threshold=0.3))

@@ -157,8 +157,9 @@ def _read_text(path: str | os.PathLike[str]) -> str:
         raise SpecError(f"{shown(path)} is in UTF-16: save it as UTF-8")
     if b"\0" in content:
         raise SpecError(f"{shown(path)} is no .cfg file: expected text, got binary data")
+    content = content.removeprefix(codecs.BOM_UTF8)
     try:
-        text = content.decode("utf-8-sig")
+        text = content.decode("utf-8")
     except UnicodeDecodeError:
         text = content.decode("latin-1")  # takes any bytes, so that an accent in a comment harms nobody
     return text.replace("\r\n", "\n").replace("\r", "\n")

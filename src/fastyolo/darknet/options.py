@@ -7,7 +7,7 @@ this package, with a warning: more often than not it is a slip of the pen.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from typing import NamedTuple
 
@@ -119,14 +119,14 @@ def check_options(sections: Iterable[Section], error: type[FastYoloError] = Spec
     Raises:
         error: an option that changes what is computed and is not supported, with its line.
     """
-    remarks = [remark for section in sections for remark in _remarks(section, error)]
-    for remark in remarks[:MAX_WARNINGS]:
-        warnings.warn(remark, stacklevel=3)
-    if len(remarks) > MAX_WARNINGS:
-        warnings.warn(f"{len(remarks) - MAX_WARNINGS} more such lines", stacklevel=3)
+    odd = [(section, key) for section in sections for key in _odd_options(section, error)]
+    for section, key in odd[:MAX_WARNINGS]:
+        warnings.warn(_remark(section, key), stacklevel=3)
+    if len(odd) > MAX_WARNINGS:
+        warnings.warn(f"{odd[0][0].file}: {len(odd) - MAX_WARNINGS} more such lines", stacklevel=3)
 
 
-def _remarks(section: Section, error: type[FastYoloError]) -> Iterable[str]:
+def _odd_options(section: Section, error: type[FastYoloError]) -> Iterator[str]:
     known = OPTIONS[section.type]
     for key, option in section.options.items():
         if key in known.neutral:
@@ -135,14 +135,18 @@ def _remarks(section: Section, error: type[FastYoloError]) -> Iterable[str]:
             if not _is(option.text, neutral) and not (key == "dilation" and section.text("size", "1") == "1"):
                 expected = f"{key}={neutral:g}" if neutral is not None else f"no {key}="
                 raise error(str(section.error(expected, shorten(option.text)[1:-1], key=key)))
-        elif key not in known.used | known.ignored:
-            close = get_close_matches(key[:40], known.used, 1)
-            hint = f"; did you mean {close[0]}?" if close else ""
-            where = f"{section.file} line {option.line}"
-            yield f"{where}: Darknet knows no {shorten(key)} in [{section.type}], so it is left out{hint}"
-        elif option.comment and key in TEXTS:
-            where = f"{section.file} line {option.line}"
-            yield f"{where}: Darknet takes the comment for a part of {key}=; here it is left out"
+        elif key not in known.used | known.ignored or (option.comment and key in TEXTS):
+            yield key
+
+
+def _remark(section: Section, key: str) -> str:
+    """What to say of an option that Darknet does not know, or reads otherwise."""
+    where = f"{section.file} line {section.options[key].line}"
+    if key in TEXTS:
+        return f"{where}: Darknet takes the comment for a part of {key}=; here it is left out"
+    close = get_close_matches(key[:40], OPTIONS[section.type].used, 1)
+    hint = f"; did you mean {close[0]}?" if close else ""
+    return f"{where}: Darknet knows no {shorten(key)} in [{section.type}], so it is left out{hint}"
 
 
 def _is(text: str, neutral: float | None) -> bool:
