@@ -12,6 +12,7 @@ import typer
 from fastyolo.cli.compile import Target, say_compiled, vela_log
 from fastyolo.cli.console import say, stepwise_progress
 from fastyolo.cli.options import DebugOption, NamesOption, Resize
+from fastyolo.files import shown
 
 if TYPE_CHECKING:
     from fastyolo.export import ExportResult
@@ -123,12 +124,12 @@ def export(
             log=vela_log(debug),
         )
     for path in result.paths.values():
-        print(path)
+        print(shown(path))
     if result.compiled is not None:
-        print(result.compiled[0])
+        print(shown(result.compiled[0]))
     if report is not None and result.report is not None:
         result.report.write(report)
-        print(report)
+        print(shown(report))
     _say_more(result, target, calibrated=calibration is not None)
 
 

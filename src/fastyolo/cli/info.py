@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fastyolo.cli.options import DebugOption, DeviceOption, ModelOption, ThreadsOption
+from fastyolo.texts import printable
 
 if TYPE_CHECKING:
     from fastyolo.runtime.session import RuntimeName, Session, TensorInfo
@@ -66,8 +67,11 @@ def _try_runtimes(path: Path, device: str, threads: int | None) -> tuple[dict[Ru
 
 def _model_record(path: Path, session: Session) -> dict[str, Any]:
     from fastyolo.metadata import find_metadata
+    from fastyolo.spec import ModelSpec
 
     metadata = find_metadata(path) or {}
+    if metadata:
+        metadata = {**metadata, **ModelSpec.from_dict(metadata).to_dict()}
     described = {key: value for key, value in metadata.items() if key not in ("calibration", "names")}
     return {
         "path": str(path),
@@ -102,13 +106,14 @@ def _as_text(record: dict[str, Any]) -> str:
     ]
     metadata = model["metadata"]
     if metadata is None:
-        return "\n".join([*lines, "metadata     none: needs --cfg and --names"])
+        return "\n".join(map(printable, [*lines, "metadata     none: needs --cfg and --names"]))
     heads = [
         f"stride {head['stride']}, scale_x_y {head['scale_x_y']}, anchors "
         + " ".join(f"{width:g},{height:g}" for width, height in head["anchors"])
         for head in metadata["heads"]
     ]
-    return "\n".join([*lines, *_listing("heads", heads), f"classes      {model['classes']}, {metadata['resize']}"])
+    last = f"classes      {model['classes']}, {metadata['resize']}"
+    return "\n".join(map(printable, [*lines, *_listing("heads", heads), last]))
 
 
 def _listing(title: str, rows: list[str]) -> list[str]:
