@@ -25,6 +25,7 @@ from fastyolo.cli.options import (
     ThreadsOption,
     spec_from_options,
 )
+from fastyolo.cli.signals import raise_received
 from fastyolo.results import FORMATS, writer_of
 
 if TYPE_CHECKING:
@@ -154,6 +155,7 @@ def _results(
     from fastyolo.results.writer import Result
 
     for entry in entries:
+        raise_received()
         if entry.error is not None:
             yield Result(entry.path, error=str(entry.error))
             continue

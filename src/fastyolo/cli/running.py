@@ -5,19 +5,17 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Sequence
-from types import FrameType
 from typing import NoReturn
 
 import typer
 
 from fastyolo.cli.console import silence_native_code
 from fastyolo.cli.leaving import abandon, leave, open_missing_streams
+from fastyolo.cli.signals import handle_signals, raise_received, received
 from fastyolo.errors import FastYoloError, OptionError
 
 # Typer bundles its own Click from 0.26 on; its public exceptions lead to the right base class either way.
 _UsageError: type[Exception] = typer.BadParameter.__mro__[1]
-
-_interrupted = False
 
 
 def run(arguments: Sequence[str]) -> NoReturn:
@@ -26,16 +24,13 @@ def run(arguments: Sequence[str]) -> NoReturn:
     debug = "--debug" in arguments
     if not debug:
         silence_native_code()
-    signal.signal(signal.SIGTERM, _terminate)
-    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as in the background of a script
-        signal.signal(signal.SIGINT, _interrupt)
+    handle_signals()
     try:
         from fastyolo.cli.app import app
 
         code = app(args=arguments, prog_name="fastyolo", standalone_mode=False)
         sys.stdout.flush()
-        if _interrupted:  # Typer has made an exit code of it
-            raise KeyboardInterrupt
+        raise_received()  # Typer makes an exit code of Ctrl-C
     except BaseException as error:
         _explain(error, debug)
     leave(code if isinstance(code, int) else 0)
@@ -43,8 +38,11 @@ def run(arguments: Sequence[str]) -> NoReturn:
 
 def _explain(error: BaseException, debug: bool) -> NoReturn:
     """Leave with the code and the line for what ended the run."""
-    # Native modules that are interrupted while they are imported report whatever they failed in.
-    if _interrupted or isinstance(error, KeyboardInterrupt | typer.Abort):
+    # Native modules that are interrupted report whatever they failed in.
+    if received() == signal.SIGTERM:
+        _flush_stdout()
+        leave(128 + signal.SIGTERM)
+    if received() == signal.SIGINT or isinstance(error, KeyboardInterrupt | typer.Abort):
         _flush_stdout()
         leave(130, "interrupted")
     # Typer makes exit code 1 of it.
@@ -78,17 +76,6 @@ def _flush_stdout() -> None:
         sys.stdout.flush()
     except (OSError, ValueError):
         abandon(sys.stdout)
-
-
-def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
-    global _interrupted
-    _interrupted = True
-    raise KeyboardInterrupt
-
-
-def _terminate(_signal: int, _frame: FrameType | None) -> NoReturn:
-    # As an exception, so that files half written are removed on the way out.
-    sys.exit(143)
 
 
 def _usage_message(error: Exception) -> str:
