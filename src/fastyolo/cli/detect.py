@@ -17,12 +17,14 @@ from fastyolo.cli.options import (
     CfgOption,
     DebugOption,
     DeviceOption,
+    MaxMemoryOption,
     ModelOption,
     NamesOption,
     Nms,
     Resize,
     RuntimeOption,
     ThreadsOption,
+    bytes_from_option,
     spec_from_options,
 )
 from fastyolo.cli.signals import raise_received
@@ -73,6 +75,7 @@ def detect(
         int | None,
         typer.Option("--max-pixels", min=1, help="Refuse pictures with more pixels than this. Default: 89 million."),
     ] = None,
+    max_memory: MaxMemoryOption = None,
     timing: Annotated[bool, typer.Option("--timing", help="Show the milliseconds of every stage.")] = False,
     debug: DebugOption = False,
 ) -> int:
@@ -102,6 +105,7 @@ def detect(
             nms=nms.value,
             classes=[part for group in classes for part in group.split(",")] if classes else None,
             max_pixels=max_pixels or MAX_PIXELS,
+            max_memory=bytes_from_option(max_memory),
         )
     raise_pillow_limit(detector.max_pixels)
     pictures = tuple(entry.path for entry in entries if entry.error is None)

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fastyolo.cli.options import DebugOption, DeviceOption, ModelOption, ThreadsOption
+from fastyolo.cli.options import (
+    DebugOption,
+    DeviceOption,
+    MaxMemoryOption,
+    ModelOption,
+    ThreadsOption,
+    bytes_from_option,
+)
 from fastyolo.texts import printable
 
 if TYPE_CHECKING:
@@ -25,6 +32,7 @@ def info(
     model: ModelOption = None,
     device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
+    max_memory: MaxMemoryOption = None,
     output_format: Annotated[Format, typer.Option("--format", help="For people, or for programs.")] = Format.text,
     debug: DebugOption = False,
 ) -> None:
@@ -43,21 +51,23 @@ def info(
         "pillow": PIL.__version__,
         "machine": machine_record(),
     }
-    record["runtimes"], session = _try_runtimes(path, device, threads)
+    record["runtimes"], session = _try_runtimes(path, device, threads, bytes_from_option(max_memory))
     record["model"] = _model_record(path, session)
     print(json.dumps(record, indent=2) if output_format is Format.json else _as_text(record))
 
 
-def _try_runtimes(path: Path, device: str, threads: int | None) -> tuple[dict[RuntimeName, str], Session]:
+def _try_runtimes(
+    path: Path, device: str, threads: int | None, max_memory: int
+) -> tuple[dict[RuntimeName, str], Session]:
     """Build an interpreter with each runtime; the session is that of the one `Detector` would take."""
     from fastyolo.errors import FastYoloError
     from fastyolo.runtime.session import RUNTIMES, open_session
 
-    chosen = open_session(path, device=device, threads=threads)
+    chosen = open_session(path, device=device, threads=threads, max_memory=max_memory)
     found = {}
     for name in RUNTIMES:
         try:
-            session = open_session(path, runtime=name, device=device, threads=threads)
+            session = open_session(path, runtime=name, device=device, threads=threads, max_memory=max_memory)
             state = f"{session.version}, works"
         except FastYoloError as error:
             state = "not installed" if f"{name} is not installed" in str(error) else str(error)
