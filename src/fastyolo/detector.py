@@ -30,6 +30,7 @@ from fastyolo.postprocess import (
     Decoder,
 )
 from fastyolo.preprocess import Preprocessor
+from fastyolo.runtime.limits import MAX_MEMORY
 from fastyolo.runtime.outputs import match_outputs
 from fastyolo.runtime.session import Session, open_session
 from fastyolo.spec import ModelSpec, NmsKind
@@ -63,11 +64,13 @@ class Detector:
         show_hidden: report those too.
         clip: limit boxes to the image.
         max_pixels: refuse picture files with more pixels than this.
+        max_memory: refuse a model whose tensors take more bytes than this at one time, by default 1 GiB. A few changed
+            bytes in a file can make a runtime ask for all there is, so this is looked up before it sees the model.
 
     Raises:
         ModelError, RuntimeUnavailableError, SpecError, OptionError: each in one line.
 
-    Safe to share between threads; calls take turns.
+    Safe to share between threads; calls take turns. Not to be carried over a fork: make one in each process.
     """
 
     def __init__(
@@ -93,12 +96,13 @@ class Detector:
         show_hidden: bool = False,
         clip: bool = True,
         max_pixels: int = MAX_PIXELS,
+        max_memory: int = MAX_MEMORY,
     ) -> None:
         self.model = Path(model) if model is not None else BUNDLED_MODEL
         self.max_pixels = max_pixels
         self._clip = clip
         self._lock = threading.Lock()
-        self._session = open_session(self.model, runtime=runtime, device=device, threads=threads)
+        self._session = open_session(self.model, runtime=runtime, device=device, threads=threads, max_memory=max_memory)
         metadata = find_metadata(self.model)
         self.spec = _resolve_spec(self.model, self._session, metadata, spec)
         if names is not None:
@@ -165,6 +169,8 @@ class Detector:
             ImageError: the image cannot be used.
             OptionError: there is no such pixel format.
         """
+        # Before anything waits for a lock, which a thread that is not here may hold.
+        self._session.check_process()
         laps = [perf_counter()]
         frame = as_frame(image, color=color, needed=self._needed, max_pixels=self.max_pixels)
         with self._lock:

@@ -74,7 +74,8 @@ def fitting_hint(shapes: Iterable[Sequence[int]]) -> str:
 def _by_name(
     alike: Sequence[int], names: Sequence[str], head_names: Sequence[str] | None, index: int, shape: Shape
 ) -> int:
-    wanted = head_names[index] if head_names is not None and index < len(head_names) else None
+    # Of metadata that anybody may have written.
+    wanted = head_names[index] if isinstance(head_names, list | tuple) and index < len(head_names) else None
     named = [position for position in alike if names[position] == wanted]
     if len(named) != 1:
         listed = ", ".join(names[position] for position in alike)

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastyolo.errors import ModelError, OptionError
+from fastyolo.texts import brief
 
 InputRange = tuple[float, float]
 """The real numbers that stand for pixel 0 and pixel 255."""
@@ -29,9 +30,11 @@ def check_input_range(value: object) -> InputRange:
             raise TypeError
         low, high = (float(number) for number in value)  # type: ignore[attr-defined]
     except (TypeError, ValueError, OverflowError):
-        raise OptionError(f"input_range must be two numbers (low, high), such as (0, 255), got {value!r}") from None
+        raise OptionError(
+            f"input_range must be two numbers (low, high), such as (0, 255), got {brief(value)}"
+        ) from None
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        raise OptionError(f"input_range must be two numbers, the first of them smaller, got {value!r}")
+        raise OptionError(f"input_range must be two numbers, the first of them smaller, got {brief(value)}")
     return low, high
 
 

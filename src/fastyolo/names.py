@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable, Iterable, Sequence
 
 from fastyolo.errors import OptionError, SpecError
+from fastyolo.texts import brief
 
 COCO_NAMES: tuple[str, ...] = (
     "person", "bicycle", "car", "motorbike", "aeroplane", "bus", "train", "truck", "boat", "traffic light",
@@ -74,7 +75,7 @@ def renamed(current: Sequence[str], names: str | Sequence[str]) -> tuple[str, ..
     """
     if isinstance(names, str):
         if names != "coco":
-            raise OptionError(f"names must be 'coco' or one name per class, got {names!r}")
+            raise OptionError(f"names must be 'coco' or one name per class, got {brief(names)}")
         if not is_coco(current) and tuple(current) != unnamed(len(COCO_NAMES)):
             got = f"{len(current)} classes, the first of them {current[0]!r}"
             raise OptionError(f"names='coco' is for models of the {len(COCO_NAMES)} COCO classes; this one has {got}")
@@ -170,4 +171,4 @@ def _unknown_class(text: str, names: Sequence[str]) -> str:
 
     close = get_close_matches(text.casefold(), [name.casefold() for name in names], 1)
     hint = f"; did you mean {close[0]!r}?" if close else f"; the model knows {len(names)}, such as {names[0]!r}"
-    return f"classes must be names or ids of the model, got {text!r}{hint}"
+    return f"classes must be names or ids of the model, got {brief(text)}{hint}"

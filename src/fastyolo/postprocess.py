@@ -15,6 +15,7 @@ With ``new_coords`` the network has already applied the sigmoids: terms are used
 from __future__ import annotations
 
 import operator
+import os
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
@@ -28,6 +29,7 @@ from fastyolo.heads import match_heads
 from fastyolo.kernels import postprocess as kernel
 from fastyolo.letterbox import Affine, ResizeMode, check_resize, network_to_image
 from fastyolo.spec import HEAD_TYPES, NMS_KINDS, HeadSpec, ModelSpec, NmsKind
+from fastyolo.texts import brief
 
 HeadArray = npt.NDArray[np.float32] | npt.NDArray[np.int8] | npt.NDArray[np.uint8]
 Quantization = Sequence[tuple[float, int] | None]
@@ -111,25 +113,26 @@ class Decoder:
         self.nms: NmsKind = spec.nms if nms is None else nms
         self.clip = clip
         self._transform: tuple[object, tuple[float, ...]] = (_NO_SIZE, ())
-        num_boxes = sum(rows * columns * len(head.anchors) for head, rows, columns in _grids(spec))
-        if num_boxes * spec.num_classes >= 2**32:
-            raise OptionError(f"boxes x classes must stay below 2**32, got {num_boxes} x {spec.num_classes}")
+        grids, num_classes = tuple(_grids(spec)), spec.num_classes
+        num_boxes = sum(rows * columns * len(head.anchors) for head, rows, columns in grids)
+        if num_boxes * num_classes >= 2**32:
+            raise OptionError(f"boxes x classes must stay below 2**32, got {num_boxes} x {num_classes}")
         # Room for the worst case; the system backs it with memory only when it is touched.
-        num_candidates = num_boxes * (spec.num_classes if multi_label else 1)
+        num_candidates = num_boxes * (num_classes if multi_label else 1)
         num_kept = min(max_detections, num_candidates)
         self._workspace = kernel.Workspace(
-            len(spec.heads),
+            len(grids),
             score_threshold,
             iou_threshold,
             self.nms == "diou",
             class_agnostic,
             multi_label,
             clip,
-            np.array([anchor for head in spec.heads for anchor in head.anchors], np.float32),
+            np.array([anchor for head, _, _ in grids for anchor in head.anchors], np.float32),
             np.empty((num_boxes, 4), np.float32),
             np.empty((2, num_candidates), np.uint64),
-            _class_mask(classes, spec.num_classes),
-            np.empty(spec.num_classes, np.int32),
+            _class_mask(classes, num_classes),
+            np.empty(num_classes, np.int32),
             np.empty((num_kept, 4), np.float32),
             np.empty(num_kept, np.float32),
             np.empty(num_kept, np.int32),
@@ -138,7 +141,7 @@ class Decoder:
             np.dtype(np.float32),
             np.dtype(np.int32),
         )
-        for index, (head, rows, columns) in enumerate(_grids(spec)):
+        for index, (head, rows, columns) in enumerate(grids):
             self._workspace.set_head(
                 index, rows, columns, len(head.anchors), head.stride, head.scale_x_y, HEAD_TYPES.index(head.type)
             )
@@ -161,11 +164,13 @@ class Decoder:
         # One object for both, so that a thread that comes in between sees a pair that belongs together.
         size, transform = self._transform
         if image_size != size:
-            transform = self._image_transform(image_size)
-            # A copy: a list may change before the next call.
-            self._transform = (None if image_size is None else tuple(image_size), transform)
-        if not isinstance(heads, tuple):
-            heads = tuple(heads) if isinstance(heads, list) else _as_tuple(heads)
+            # A copy: a list may change before the next call, and what counts as a number even before this one ends.
+            size = None if image_size is None else _whole_size(image_size)
+            transform = self._image_transform(size)
+            self._transform = (size, transform)
+        # Not even a subclass: whatever code of the heads runs while they are read, it finds nothing to change.
+        if type(heads) is not tuple:
+            heads = tuple(heads) if isinstance(heads, list | tuple) else _as_tuple(heads)
         try:
             return _new_result(DecodeResult, self._workspace.run(heads, transform))
         except kernel.Busy:
@@ -183,13 +188,11 @@ class Decoder:
                 )
             height, width = self.spec.input_size
             return (*Affine(1.0, 1.0, 0.0, 0.0), float(width), float(height))
-        try:
-            height, width = (operator.index(side) for side in image_size)
-        except (TypeError, ValueError):
-            raise OptionError(f"image_size must be (height, width) in whole pixels, got {image_size!r}") from None
+        height, width = image_size
         if not (1 <= height <= _LARGEST_IMAGE and 1 <= width <= _LARGEST_IMAGE):
             raise OptionError(
-                f"image_size must be between 1 and {_LARGEST_IMAGE} pixels each way, got height {height}, width {width}"
+                f"image_size must be between 1 and {_LARGEST_IMAGE} pixels each way, got height {brief(height)}, "
+                f"width {brief(width)}"
             )
         affine = network_to_image((height, width), self.spec.input_size, resize=self.resize)
         return (*affine, float(width), float(height))
@@ -249,11 +252,22 @@ def decode_nms(
 
 _latest = threading.local()
 
+# A thread that was decoding is not in the child of a fork, and would never be done with its decoder there.
+os.register_at_fork(after_in_child=kernel.forked)
+
 
 def _grids(spec: ModelSpec) -> Iterator[tuple[HeadSpec, int, int]]:
     """Every head with its rows and columns."""
     for head, (rows, columns, _) in zip(spec.heads, spec.head_shapes, strict=True):
         yield head, rows, columns
+
+
+def _whole_size(image_size: tuple[int, int]) -> tuple[int, int]:
+    try:
+        height, width = (operator.index(side) for side in image_size)
+    except (TypeError, ValueError):
+        raise OptionError(f"image_size must be (height, width) in whole pixels, got {brief(image_size)}") from None
+    return height, width
 
 
 def _fraction(name: str, value: float) -> float:

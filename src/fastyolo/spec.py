@@ -12,6 +12,10 @@ from fastyolo.errors import OptionError, SpecError
 from fastyolo.input_range import InputRange, check_input_range
 from fastyolo.letterbox import RESIZE_MODES, ResizeMode
 from fastyolo.names import COCO_NAMES, coco_names
+from fastyolo.texts import brief
+
+MAX_SIDE = 16384
+"""Largest height or width of a network's input, in pixels."""
 
 YOLOV4_TINY_ANCHORS: tuple[tuple[float, float], ...] = (
     (10, 14), (23, 27), (37, 58), (81, 82), (135, 169), (344, 319),
@@ -46,18 +50,22 @@ class HeadSpec:
     new_coords: bool = False
 
     def __post_init__(self) -> None:
-        if not isinstance(self.stride, int) or self.stride < 1:
-            raise SpecError(f"stride must be a whole number of at least 1, got {self.stride!r}")
+        if not isinstance(self.stride, int) or not 1 <= self.stride <= MAX_SIDE:
+            raise SpecError(f"stride must be a whole number between 1 and {MAX_SIDE}, got {brief(self.stride)}")
         try:
             anchors = tuple((float(width), float(height)) for width, height in self.anchors)
-        except (TypeError, ValueError):
-            raise SpecError(f"anchors must be (width, height) pairs, got {self.anchors!r}") from None
+        except (TypeError, ValueError, OverflowError):
+            raise SpecError(f"anchors must be (width, height) pairs, got {brief(self.anchors)}") from None
         if not anchors or not all(0 < side < 1e6 for pair in anchors for side in pair):
-            raise SpecError(f"anchors must be one or more pairs of positive pixel sizes, got {self.anchors!r}")
-        if not (math.isfinite(self.scale_x_y) and self.scale_x_y > 0):
-            raise SpecError(f"scale_x_y must be a positive number, got {self.scale_x_y!r}")
+            raise SpecError(f"anchors must be one or more pairs of positive pixel sizes, got {brief(self.anchors)}")
+        try:
+            scale_x_y = float(self.scale_x_y)
+        except (TypeError, ValueError, OverflowError):
+            scale_x_y = math.nan
+        if not 0 < scale_x_y < 1e6:
+            raise SpecError(f"scale_x_y must be a positive number, got {brief(self.scale_x_y)}")
         object.__setattr__(self, "anchors", anchors)
-        object.__setattr__(self, "scale_x_y", float(self.scale_x_y))
+        object.__setattr__(self, "scale_x_y", scale_x_y)
 
     @property
     def type(self) -> HeadType:
@@ -89,30 +97,35 @@ class ModelSpec:
     def __post_init__(self) -> None:
         try:
             height, width = (int(side) for side in self.input_size)
-        except (TypeError, ValueError):
-            raise SpecError(f"input_size must be (height, width), got {self.input_size!r}") from None
+        except (TypeError, ValueError, OverflowError):
+            raise SpecError(f"input_size must be (height, width), got {brief(self.input_size)}") from None
         if isinstance(self.names, str) and self.names == "coco":
             object.__setattr__(self, "names", coco_names())
-        if isinstance(self.names, str) or not all(isinstance(name, str) for name in self.names):
+        names, heads = _as_tuple(self.names), _as_tuple(self.heads)
+        if names is None or not all(isinstance(name, str) for name in names):
             raise SpecError("names must be a sequence of strings, one per class")
+        if heads is None or not all(isinstance(head, HeadSpec) for head in heads):
+            raise SpecError(f"heads must be a sequence of HeadSpec, got {brief(self.heads)}")
         object.__setattr__(self, "input_size", (height, width))
-        object.__setattr__(self, "heads", tuple(self.heads))
-        object.__setattr__(self, "names", tuple(self.names))
+        object.__setattr__(self, "heads", heads)
+        object.__setattr__(self, "names", names)
         if not self.names:
             raise SpecError("names must hold at least one class name, got none")
         if not self.heads:
             raise SpecError("a network needs at least one detection head, got none")
-        if self.resize not in RESIZE_MODES:
-            raise SpecError(f"resize must be 'stretch' or 'letterbox', got {self.resize!r}")
-        if self.nms not in NMS_KINDS:
-            raise SpecError(f"nms must be 'iou' or 'diou', got {self.nms!r}")
+        if not isinstance(self.resize, str) or self.resize not in RESIZE_MODES:
+            raise SpecError(f"resize must be 'stretch' or 'letterbox', got {brief(self.resize)}")
+        if not isinstance(self.nms, str) or self.nms not in NMS_KINDS:
+            raise SpecError(f"nms must be 'iou' or 'diou', got {brief(self.nms)}")
         if self.input_range is not None:
             try:
                 object.__setattr__(self, "input_range", check_input_range(self.input_range))
             except OptionError as error:
                 raise SpecError(str(error)) from None
-        if not (0 < height <= 16384 and 0 < width <= 16384):
-            raise SpecError(f"input_size must be between 1 and 16384 pixels each way, got {height}x{width}")
+        if not (0 < height <= MAX_SIDE and 0 < width <= MAX_SIDE):
+            raise SpecError(
+                f"input_size must be between 1 and {MAX_SIDE} pixels each way, got {brief(height)}x{brief(width)}"
+            )
         for head in self.heads:
             if height % head.stride or width % head.stride:
                 raise SpecError(
@@ -197,7 +210,7 @@ class ModelSpec:
                 metadata.get("nms", "iou"),
                 metadata.get("input_range"),
             )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
             if isinstance(error, SpecError):
                 raise
             raise SpecError(f"metadata does not describe a network: {type(error).__name__}: {error}") from None
@@ -220,3 +233,13 @@ class ModelSpec:
                 for head in self.heads
             ],
         }
+
+
+def _as_tuple(values: object) -> tuple[Any, ...] | None:
+    """A copy, which no code of the values can change any more; None for what is no sequence, or a single text."""
+    if isinstance(values, str | bytes | Mapping):
+        return None
+    try:
+        return tuple(values)  # type: ignore[arg-type]
+    except TypeError:
+        return None

@@ -18,15 +18,18 @@ from fastyolo.cli.options import (
     DebugOption,
     DeviceOption,
     InputRangeOption,
+    MaxMemoryOption,
     ModelOption,
     NamesOption,
     NmsOption,
     Resize,
     RuntimeOption,
     ThreadsOption,
+    bytes_from_option,
     range_from_option,
     spec_from_options,
 )
+from fastyolo.cli.signals import raise_received
 from fastyolo.results import FORMATS, writer_of
 
 if TYPE_CHECKING:
@@ -78,6 +81,7 @@ def detect(
         int | None,
         typer.Option("--max-pixels", min=1, help="Refuse pictures with more pixels than this. Default: 89 million."),
     ] = None,
+    max_memory: MaxMemoryOption = None,
     timing: Annotated[bool, typer.Option("--timing", help="Show the milliseconds of every stage.")] = False,
     debug: DebugOption = False,
 ) -> int:
@@ -109,6 +113,7 @@ def detect(
             multi_label=every_class,
             classes=[part for group in classes for part in group.split(",")] if classes else None,
             max_pixels=max_pixels or MAX_PIXELS,
+            max_memory=bytes_from_option(max_memory),
         )
     raise_pillow_limit(detector.max_pixels)
     pictures = tuple(entry.path for entry in entries if entry.error is None)
@@ -162,6 +167,7 @@ def _results(
     from fastyolo.results.writer import Result
 
     for entry in entries:
+        raise_received()
         if entry.error is not None:
             yield Result(entry.path, error=str(entry.error))
             continue

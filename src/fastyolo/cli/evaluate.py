@@ -31,6 +31,7 @@ from fastyolo.cli.options import (
     spec_from_options,
 )
 from fastyolo.errors import FastYoloError, OptionError
+from fastyolo.files import shown
 
 if TYPE_CHECKING:
     from fastyolo.evaluate import Evaluation
@@ -192,7 +193,7 @@ def _as_text(evaluation: Evaluation) -> str:
     ]
     return "\n".join(
         [
-            f"{Path(model['path']).name}, {model['runtime']}, {model['device']}",
+            f"{shown(Path(model['path']).name)}, {model['runtime']}, {model['device']}",
             f"{evaluation.images} images, {scores.objects} objects of {len(with_objects)} classes; score "
             f">= {settings.score_threshold:g}, {settings.nms} {settings.iou_threshold:g}, up to "
             f"{settings.max_detections} detections an image, {settings.resize}",
@@ -216,7 +217,7 @@ def _ladder_text(ladder: Ladder) -> str:
         before = rung.scores
     return "\n".join(
         [
-            f"{Path(ladder.models['int8']).name} on {ladder.images} images, each row on top of the one above",
+            f"{shown(Path(ladder.models['int8']).name)} on {ladder.images} images, each row on top of the one above",
             "",
             markdown_table(("", "rule", "AP50", "change", "AP", "change"), rows, left=2),
             "",

@@ -12,6 +12,7 @@ import typer
 from fastyolo.cli.compile import Target, say_compiled, vela_log
 from fastyolo.cli.console import say, stepwise_progress, warnings_as_lines
 from fastyolo.cli.options import DebugOption, NamesOption, NmsOption, Resize, names_from_option
+from fastyolo.files import shown
 
 if TYPE_CHECKING:
     from fastyolo.export import ExportResult
@@ -127,12 +128,12 @@ def export(
             log=vela_log(debug),
         )
     for path in result.paths.values():
-        print(path)
+        print(shown(path))
     if result.compiled is not None:
-        print(result.compiled[0])
+        print(shown(result.compiled[0]))
     if report is not None and result.report is not None:
         result.report.write(report)
-        print(report)
+        print(shown(report))
     _say_more(result, target, calibrated=calibration is not None)
 
 

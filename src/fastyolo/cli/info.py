@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fastyolo.cli.options import DebugOption, DeviceOption, ModelOption, ThreadsOption
+from fastyolo.cli.options import (
+    DebugOption,
+    DeviceOption,
+    MaxMemoryOption,
+    ModelOption,
+    ThreadsOption,
+    bytes_from_option,
+)
+from fastyolo.texts import printable
 
 if TYPE_CHECKING:
     from fastyolo.runtime.session import RuntimeName, Session, TensorInfo
@@ -24,6 +32,7 @@ def info(
     model: ModelOption = None,
     device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
+    max_memory: MaxMemoryOption = None,
     output_format: Annotated[Format, typer.Option("--format", help="For people, or for programs.")] = Format.text,
     debug: DebugOption = False,
 ) -> None:
@@ -42,21 +51,23 @@ def info(
         "pillow": PIL.__version__,
         "machine": machine_record(),
     }
-    record["runtimes"], session = _try_runtimes(path, device, threads)
+    record["runtimes"], session = _try_runtimes(path, device, threads, bytes_from_option(max_memory))
     record["model"] = _model_record(path, session)
     print(json.dumps(record, indent=2) if output_format is Format.json else _as_text(record))
 
 
-def _try_runtimes(path: Path, device: str, threads: int | None) -> tuple[dict[RuntimeName, str], Session]:
+def _try_runtimes(
+    path: Path, device: str, threads: int | None, max_memory: int
+) -> tuple[dict[RuntimeName, str], Session]:
     """Build an interpreter with each runtime; the session is that of the one `Detector` would take."""
     from fastyolo.errors import FastYoloError
     from fastyolo.runtime.session import RUNTIMES, open_session
 
-    chosen = open_session(path, device=device, threads=threads)
+    chosen = open_session(path, device=device, threads=threads, max_memory=max_memory)
     found = {}
     for name in RUNTIMES:
         try:
-            session = open_session(path, runtime=name, device=device, threads=threads)
+            session = open_session(path, runtime=name, device=device, threads=threads, max_memory=max_memory)
             state = f"{session.version}, works"
         except FastYoloError as error:
             state = "not installed" if f"{name} is not installed" in str(error) else str(error)
@@ -66,8 +77,11 @@ def _try_runtimes(path: Path, device: str, threads: int | None) -> tuple[dict[Ru
 
 def _model_record(path: Path, session: Session) -> dict[str, Any]:
     from fastyolo.metadata import find_metadata
+    from fastyolo.spec import ModelSpec
 
     metadata = find_metadata(path) or {}
+    if metadata:
+        metadata = {**metadata, **ModelSpec.from_dict(metadata).to_dict()}
     described = {key: value for key, value in metadata.items() if key not in ("calibration", "names")}
     return {
         "path": str(path),
@@ -115,13 +129,14 @@ def _as_text(record: dict[str, Any]) -> str:
     ]
     metadata = model["metadata"]
     if metadata is None:
-        return "\n".join([*lines, "metadata     none: needs --cfg and --names"])
+        return "\n".join(map(printable, [*lines, "metadata     none: needs --cfg and --names"]))
     heads = [
         f"stride {head['stride']}, scale_x_y {head['scale_x_y']}, anchors "
         + " ".join(f"{width:g},{height:g}" for width, height in head["anchors"])
         for head in metadata["heads"]
     ]
-    return "\n".join([*lines, *_listing("heads", heads), f"classes      {model['classes']}", _use_text(metadata)])
+    last = [f"classes      {model['classes']}", _use_text(metadata)]
+    return "\n".join(map(printable, [*lines, *_listing("heads", heads), *last]))
 
 
 def _use_text(metadata: dict[str, Any]) -> str:

@@ -50,7 +50,23 @@ DeviceOption = Annotated[
     ),
 ]
 ThreadsOption = Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads. Default: every core.")]
+MaxMemoryOption = Annotated[
+    int | None,
+    typer.Option(
+        "--max-memory",
+        min=1,
+        metavar="MB",
+        help="Refuse models whose tensors need more memory than this at one time. Default: 1024.",
+    ),
+]
 DebugOption = Annotated[bool, typer.Option("--debug", help="Show tracebacks and the runtime's own messages.")]
+
+
+def bytes_from_option(max_memory: int | None) -> int:
+    """The bytes that --max-memory stands for."""
+    from fastyolo.runtime.limits import MAX_MEMORY
+
+    return MAX_MEMORY if max_memory is None else max_memory << 20
 
 
 class Resize(str, Enum):

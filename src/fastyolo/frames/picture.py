@@ -51,6 +51,15 @@ _EXIF_SOFTWARE = 0x0131
 
 _quiet_lock = threading.Lock()
 
+
+def _forked() -> None:
+    """A thread that held the lock is not in the child of a fork."""
+    global _quiet_lock
+    _quiet_lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_forked)
+
 # Pillow logs damaged TIFF files as errors; without any handler Python would print them in the middle of our output.
 logging.getLogger("PIL").addHandler(logging.NullHandler())
 

@@ -6,6 +6,8 @@ import numpy.typing as npt
 
 class Busy(Exception): ...
 
+def forked() -> None: ...
+
 @final
 class Workspace:
     def __init__(

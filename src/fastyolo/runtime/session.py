@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fastyolo.errors import FastYoloError, ModelError, OptionError, RuntimeUnavailableError
+from fastyolo.runtime.limits import MAX_MEMORY, check_limits
+from fastyolo.texts import brief
 
 RuntimeName = Literal["litert", "tflite-runtime", "tensorflow"]
 Tensor = npt.NDArray[Any]
@@ -73,6 +75,7 @@ class Session:
         self.device = device
         self.threads = threads
         self._interpreter = interpreter
+        self._process = os.getpid()
         inputs = [_tensor_info(details) for details in interpreter.get_input_details()]
         self.outputs = tuple(_tensor_info(details) for details in interpreter.get_output_details())
         if len(inputs) != 1:
@@ -92,6 +95,14 @@ class Session:
         """(height, width) in pixels."""
         return self.input.shape[1], self.input.shape[2]
 
+    def check_process(self) -> None:
+        """Raise `ModelError` in the child of a fork, where the runtime would wait for threads that are not there."""
+        if os.getpid() != self._process:
+            raise ModelError(
+                "a loaded model does not survive a fork: make a Detector in the new process, or start it with "
+                "multiprocessing's 'spawn'"
+            )
+
     def input_view(self) -> Tensor:
         view: Tensor = self._interpreter.tensor(self.input.index)()
         return view
@@ -102,6 +113,7 @@ class Session:
 
     def invoke(self) -> None:
         """Run the network once."""
+        self.check_process()
         try:
             self._interpreter.invoke()
         except (RuntimeError, ValueError) as error:
@@ -109,7 +121,12 @@ class Session:
 
 
 def open_session(
-    model: str | os.PathLike[str], *, runtime: str = "auto", device: str = "cpu", threads: int | None = None
+    model: str | os.PathLike[str],
+    *,
+    runtime: str = "auto",
+    device: str = "cpu",
+    threads: int | None = None,
+    max_memory: int = MAX_MEMORY,
 ) -> Session:
     """Load a .tflite file into the first runtime that really builds an interpreter for it.
 
@@ -118,6 +135,7 @@ def open_session(
         runtime: "auto", or one of `RUNTIMES` to accept no other.
         device: "cpu", or an external delegate as ``LIB.so[,key=value...]``.
         threads: CPU threads; None takes every core this process may use.
+        max_memory: refuse a model whose tensors take more bytes at one time, or work to match; see `limits`.
 
     Raises:
         ModelError: the file is no usable model, or needs a delegate that was not given.
@@ -132,6 +150,7 @@ def open_session(
     threads = check_threads(threads)
     path = os.fspath(model)
     _check_file(path)
+    check_limits(path, check_max_memory(max_memory))
     problems: list[FastYoloError] = []
     for name in _preferred(delegate) if runtime == "auto" else [name for name in RUNTIMES if name == runtime]:
         try:
@@ -258,6 +277,12 @@ def check_threads(threads: int | None) -> int:
     if isinstance(threads, bool) or not isinstance(threads, int) or not 1 <= threads <= MAX_THREADS:
         raise OptionError(f"threads must be between 1 and {MAX_THREADS}, got {threads!r}")
     return threads
+
+
+def check_max_memory(max_memory: int) -> int:
+    if isinstance(max_memory, bool) or not isinstance(max_memory, int) or max_memory < 1:
+        raise OptionError(f"max_memory must be a number of bytes, at least 1, got {brief(max_memory)}")
+    return max_memory
 
 
 def _check_file(path: str) -> None:
