@@ -69,7 +69,7 @@ def class_ids(names: Sequence[str], classes: Iterable[int | str]) -> list[int]:
     ids = []
     for wanted in [classes] if isinstance(classes, str) else classes:
         text = str(wanted).strip()
-        class_id = known.get(text.casefold(), int(text) if text.isdecimal() else -1)
+        class_id = known.get(text.casefold(), int(text) if text.isdecimal() and len(text) < 10 else -1)
         if not 0 <= class_id < len(names):
             raise OptionError(_unknown_class(text, names))
         ids.append(class_id)
