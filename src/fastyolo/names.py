@@ -122,7 +122,7 @@ def class_ids(names: Sequence[str], classes: Iterable[int | str]) -> list[int]:
     for wanted in [classes] if isinstance(classes, str) else classes:
         text = str(wanted).strip()
         found = [] if isinstance(wanted, int) else spelled.get(text.casefold()) or common.get(common_name(text))
-        if not found and text.isdecimal() and int(text) < len(names):
+        if not found and text.isdecimal() and len(text) < 10 and int(text) < len(names):
             found = [int(text)]
         if not found:
             raise OptionError(_unknown_class(text, names))

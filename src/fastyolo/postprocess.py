@@ -175,6 +175,9 @@ class Decoder:
             return _new_result(DecodeResult, self._workspace.run(heads, transform))
         except kernel.Busy:
             raise DecoderBusyError("this Decoder is in use in another thread; give each thread its own") from None
+        except TypeError as error:
+            _plan(self.spec, self.quantization, heads)  # says which of them is no array
+            raise HeadError(f"heads must be NumPy arrays, got {error}") from None
         except BufferError as error:
             raise HeadError(f"heads must be NumPy arrays that can be read, got {error or 'other memory'}") from None
 

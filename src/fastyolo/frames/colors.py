@@ -109,7 +109,7 @@ _LUMA_WEIGHTS: dict[YuvMatrix, tuple[float, float]] = {"bt601": (0.299, 0.114), 
 
 def check_color(color: str) -> Color:
     """Return `color` if it names a format, else raise `OptionError`."""
-    if color not in LAYOUTS:
+    if not isinstance(color, str) or color not in LAYOUTS:
         raise OptionError(f"color must be one of {', '.join(map(repr, LAYOUTS))}, got {color!r}")
     return color
 

@@ -9,41 +9,42 @@ cdef void _begin_selecting(Workspace work) noexcept nogil:
 
 
 cdef bint _select(Workspace work) noexcept nogil:
-    """Greedy NMS, best candidate first, until max_detections are kept. False where patience ended before.
+    """Greedy NMS, best candidate first, until max_detections are kept. False where it is time to look at signals.
 
     Buckets and heaps instead of a full sort: only candidates ahead of the last kept one are ever put into order.
     """
     cdef uint64_t* heap = work.heap
     cdef Py_ssize_t size = work.heap_size
+    cdef Py_ssize_t kept = work.kept
+    cdef Py_ssize_t first = work.next_bucket
+    # So many candidates may be tried, each against all blocks that there are.
+    cdef Py_ssize_t left = max(1, min(TRIED_AT_ONCE, PATIENCE // (work.num_blocks + 1)))
+    cdef Py_ssize_t over, stop, position
     # Invariant: rows 0..kept-1 are final, and every candidate left scores no better than any of them.
     while True:
-        while size > 0:
-            if _try_candidate(work, heap[0], work.kept):
-                work.kept += 1
-                if work.kept == work.max_detections:
+        over = size - left
+        stop = max(over, 0)
+        while size > stop:
+            if _try_candidate(work, heap[0], kept):
+                kept += 1
+                if kept == work.max_detections:
+                    work.kept = kept
                     return True
             size -= 1
             heap[0] = heap[size]
             _sift_down(heap, 0, size)
-            # At most so many blocks of boxes were compared.
-            work.patience -= work.num_blocks
-            if work.patience < 0:
-                work.heap, work.heap_size = heap, size
-                return False
-        if work.next_bucket == work.num_candidates:
+        if over >= 0:
+            work.heap, work.heap_size, work.kept, work.next_bucket = heap, size, kept, first
+            return False
+        left = -over
+        if first == work.num_candidates:
+            work.kept = kept
             return True
-        heap = &work.candidates[1, 0] + work.next_bucket
-        size = _make_heap(work, heap)
-
-
-cdef Py_ssize_t _make_heap(Workspace work, uint64_t* heap) noexcept nogil:
-    """Make a heap of the next bucket, which begins there; returns its size."""
-    cdef Py_ssize_t size = <Py_ssize_t>work.buckets.sizes[_bucket_of(&work.buckets, heap[0])] - work.next_bucket
-    cdef Py_ssize_t position
-    work.next_bucket += size
-    for position in range(size // 2 - 1, -1, -1):
-        _sift_down(heap, position, size)
-    return size
+        heap = &work.candidates[1, 0] + first
+        size = <Py_ssize_t>work.buckets.sizes[_bucket_of(&work.buckets, heap[0])] - first
+        first += size
+        for position in range(size // 2 - 1, -1, -1):
+            _sift_down(heap, position, size)
 
 
 cdef inline bint _try_candidate(Workspace work, uint64_t candidate, Py_ssize_t row) noexcept nogil:

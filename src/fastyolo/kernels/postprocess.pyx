@@ -85,8 +85,10 @@ cdef enum:
     KEPT_BLOCK = 8
     # At most so many ranges of scores into which candidates are sorted.
     BUCKETS = 1024
-    # Boxes compared in NMS, in eights, between two looks at signals: about a tenth of a second on a board.
-    PATIENCE = 1 << 21
+    # Between two looks at signals so many candidates are tried, and so many boxes compared, in eights: less than a
+    # tenth of a second on a board.
+    TRIED_AT_ONCE = 4096
+    PATIENCE = 2000000
     # Candidates kept at first, for each detection wanted and at least: the best of them nearly always suffice.
     ROOM_PER_DETECTION = 8
     LEAST_ROOM = 4096
@@ -150,7 +152,6 @@ cdef class Workspace:
     cdef uint64_t* heap                 # the bucket at hand: those of its candidates that are left
     cdef Py_ssize_t heap_size
     cdef Py_ssize_t kept                # so many rows of the results are final
-    cdef Py_ssize_t patience
     cdef const unsigned char[::1] class_mask
     cdef boxes8* kept_boxes             # kept detections by class, in lists of blocks; at most one block for each
     cdef Py_ssize_t num_blocks
@@ -281,11 +282,13 @@ cdef class Workspace:
                 self._follow(self.plan(heads), acquired)
             self._find_terms()
             _begin(self)
-            while not done:
-                # Ctrl-C ends it, and threads that wait for their turn get it.
-                PyErr_CheckSignals()
+            while True:
                 with nogil:
                     done = _detect(self)
+                if done:
+                    break
+                # Ctrl-C ends it here.
+                PyErr_CheckSignals()
         finally:
             for position in range(acquired):
                 PyBuffer_Release(&self.views[position])
@@ -403,14 +406,13 @@ cdef void _begin(Workspace work) noexcept nogil:
 
 
 cdef bint _detect(Workspace work) noexcept nogil:
-    """Collect candidates and select among them. False where patience ended: call it again to go on.
+    """Collect candidates and select among them. False where it is to be called again to go on.
 
     NMS takes the best candidates first and ends at max_detections, so the best few thousand nearly always suffice.
     While they are collected the score that still counts rises, and with it the gates of classes. Where they did not
     suffice, a second turn collects what was left out.
     """
     cdef Py_ssize_t index
-    work.patience = PATIENCE
     while True:
         if not work.is_selecting:
             work.floor = work.score_threshold
