@@ -273,7 +273,6 @@ cdef class Workspace:
     cdef Py_ssize_t _decode(self, tuple heads) except -1:
         """How many rows of the result arrays are filled."""
         cdef Py_ssize_t acquired = 0, position
-        cdef bint done = False
         try:
             # A tuple: whatever code an array's __buffer__ runs, it cannot take the others away.
             if len(heads) == self.num_heads:
@@ -284,17 +283,20 @@ cdef class Workspace:
                 self._follow(self.plan(heads), acquired)
             self._find_terms()
             _begin(self)
-            while True:
-                with nogil:
-                    done = _detect(self)
-                if done:
-                    break
+            while not self._proceed():
                 # Ctrl-C ends it here.
                 PyErr_CheckSignals()
         finally:
             for position in range(acquired):
                 PyBuffer_Release(&self.views[position])
         return self.kept
+
+    cdef bint _proceed(self) noexcept:
+        """`_detect` with the threads that wait for their turn let in."""
+        cdef bint done
+        with nogil:
+            done = _detect(self)
+        return done
 
     cdef bint _as_planned(self) noexcept:
         """True when the array that every head had in the last frame fits it again."""
