@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-pytestmark = pytest.mark.inference
+pytestmark = pytest.mark.pc("forks while threads run, which an emulated process may not survive")
 
 SCRIPT = """
 import os, signal, threading, time, warnings

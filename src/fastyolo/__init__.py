@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
+# `typing` takes most of the time before the command line can answer Ctrl-C.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from fastyolo.detections import Detection, Detections
     from fastyolo.detector import Detector
     from fastyolo.errors import (

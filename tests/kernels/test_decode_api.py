@@ -6,16 +6,17 @@ import dataclasses
 import gc
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from contextlib import suppress
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
 import fastyolo
-from fastyolo import Decoder, DecoderBusyError, DecodeResult, HeadError, ModelSpec, OptionError
+from fastyolo import Decoder, DecoderBusyError, DecodeResult, FastYoloError, HeadError, ModelSpec, OptionError
 from fastyolo.spec import HeadSpec
 from reference import decode_reference
 
@@ -697,6 +698,78 @@ def test_a_list_that_changes_while_it_is_read_does_no_harm() -> None:
     heads: list[Any] = []
     heads += [Emptying(real[0], heads), *real[1:]]
     assert_same(decoder(heads), expected)
+
+
+class Shrinking(Emptying):
+    """A buffer that changes what else the call was given: quantisation, classes, the image's size."""
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="needs Python 3.12, where a class can be a buffer")
+@pytest.mark.parametrize("option", ["quantization", "classes", "image_size"])
+def test_options_that_change_while_heads_are_read_do_no_harm(option: str) -> None:
+    given: dict[str, list[Any]] = {"quantization": [*LEVELS], "classes": [0, 1], "image_size": [480, 640]}
+    real = random_heads(np.int8)
+    options: dict[str, Any] = {"spec": SPEC, "score_threshold": 0.1, "quantization": LEVELS}
+    expected = fastyolo.decode_nms(real, **{**options, option: [*given[option]]})
+    heads: list[Any] = [Shrinking(real[0], given[option]), *real[1:]]
+    assert_same(fastyolo.decode_nms(heads, **{**options, option: given[option]}), expected)
+    assert given[option] == []
+
+
+class Pair(NamedTuple):
+    coarse: npt.NDArray[Any]
+    fine: npt.NDArray[Any]
+
+
+class Fickle(list[Any]):
+    """A list that is another one each time it is looked at."""
+
+    def __iter__(self) -> Iterator[Any]:
+        copy = [*super().__iter__()]
+        self.clear()
+        return iter(copy)
+
+
+def test_subclasses_of_lists_and_tuples_are_taken_once() -> None:
+    real = random_heads()
+    expected = fastyolo.decode_nms(real, spec=SPEC)
+    assert_same(fastyolo.decode_nms(Pair(*real), spec=SPEC), expected)
+    assert_same(fastyolo.decode_nms(Fickle(real), spec=SPEC), expected)
+
+
+def test_a_size_that_is_never_the_same_is_asked_once() -> None:
+    class Fickler:
+        def __init__(self) -> None:
+            self.asked = 0
+
+        def __index__(self) -> int:
+            self.asked += 1
+            return 480 * self.asked
+
+    side = Fickler()
+    decoder, real = Decoder(SPEC), random_heads()
+    expected = decoder(real, (480, 640))
+    assert_same(Decoder(SPEC)(real, (side, 640)), expected)  # type: ignore[arg-type]
+    assert side.asked == 1
+
+
+def test_a_spec_that_is_never_the_same_is_asked_once() -> None:
+    class Growing(ModelSpec):
+        @property
+        def num_classes(self) -> int:
+            object.__setattr__(self, "names", (*self.names, "more"))
+            return len(self.names)
+
+    spec = Growing(SPEC.input_size, SPEC.heads, SPEC.names)
+    real = random_heads()
+    with suppress(FastYoloError, IndexError, ValueError):
+        Decoder(spec, score_threshold=0.0, multi_label=True, max_detections=10**6)(real)
+
+
+@pytest.mark.parametrize("heads", [[None, None], ["ab", "cd"], [object(), 3]])
+def test_what_is_no_array_is_named(heads: list[Any]) -> None:
+    with pytest.raises(HeadError, match="head 0 must be"):
+        fastyolo.decode_nms(heads)
 
 
 def test_a_buffer_that_is_not_what_it_says_is_refused() -> None:

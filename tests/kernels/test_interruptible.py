@@ -32,6 +32,7 @@ def run(script: str, seconds: float) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.pc("compares for seconds before it is interrupted")
 def test_ctrl_c_ends_a_frame_that_would_take_minutes() -> None:
     script = f"""{LARGE}
 import os, signal, threading, time
@@ -62,6 +63,7 @@ def test_patience_changes_no_result() -> None:
     assert (np.diff(every.confidence) <= 0).all()
 
 
+@pytest.mark.pc("forks while threads run, which an emulated process may not survive")
 def test_a_decoder_works_in_the_child_of_a_fork_while_a_thread_is_inside() -> None:
     script = f"""{LARGE}
 import os, signal, threading, time, warnings

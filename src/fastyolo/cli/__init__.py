@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 
-TYPE_CHECKING = False
+TYPE_CHECKING = False  # as in fastyolo/__init__.py
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import NoReturn

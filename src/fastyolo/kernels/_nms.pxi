@@ -1,6 +1,6 @@
 # Greedy non-maximum suppression of candidates, best first.
 
-cdef void _begin_selecting(Workspace work) noexcept nogil:
+cdef inline void _begin_selecting(Workspace work) noexcept nogil:
     """Sort the candidates into buckets, of which none is taken yet."""
     work.is_selecting = True
     work.next_bucket = work.heap_size = 0
@@ -17,13 +17,12 @@ cdef bint _select(Workspace work) noexcept nogil:
     cdef Py_ssize_t size = work.heap_size
     cdef Py_ssize_t kept = work.kept
     cdef Py_ssize_t first = work.next_bucket
-    # So many candidates may be tried, each against all blocks that there are.
-    cdef Py_ssize_t left = max(1, min(TRIED_AT_ONCE, PATIENCE // (work.num_blocks + 1)))
-    cdef Py_ssize_t over, stop, position
+    # So many candidates may have been tried in the end, each against all blocks that there are.
+    cdef Py_ssize_t stop, position
+    work.limit = first - size + max(1, min(TRIED_AT_ONCE, PATIENCE // (work.num_blocks + 1)))
     # Invariant: rows 0..kept-1 are final, and every candidate left scores no better than any of them.
     while True:
-        over = size - left
-        stop = max(over, 0)
+        stop = size - TRIED_UNSEEN if size > TRIED_UNSEEN else 0
         while size > stop:
             if _try_candidate(work, heap[0], kept):
                 kept += 1
@@ -33,18 +32,18 @@ cdef bint _select(Workspace work) noexcept nogil:
             size -= 1
             heap[0] = heap[size]
             _sift_down(heap, 0, size)
-        if over >= 0:
+        if first - size >= work.limit:
             work.heap, work.heap_size, work.kept, work.next_bucket = heap, size, kept, first
             return False
-        left = -over
-        if first == work.num_candidates:
-            work.kept = kept
-            return True
-        heap = &work.candidates[1, 0] + first
-        size = <Py_ssize_t>work.buckets.sizes[_bucket_of(&work.buckets, heap[0])] - first
-        first += size
-        for position in range(size // 2 - 1, -1, -1):
-            _sift_down(heap, position, size)
+        if size == 0:
+            if first == work.num_candidates:
+                work.kept = kept
+                return True
+            heap = &work.candidates[1, 0] + first
+            size = <Py_ssize_t>work.buckets.sizes[_bucket_of(&work.buckets, heap[0])] - first
+            first += size
+            for position in range(size // 2 - 1, -1, -1):
+                _sift_down(heap, position, size)
 
 
 cdef inline bint _try_candidate(Workspace work, uint64_t candidate, Py_ssize_t row) noexcept nogil:

@@ -88,6 +88,7 @@ cdef enum:
     # Between two looks at signals so many candidates are tried, and so many boxes compared, in eights: less than a
     # tenth of a second on a board.
     TRIED_AT_ONCE = 4096
+    TRIED_UNSEEN = 64
     PATIENCE = 2000000
     # Candidates kept at first, for each detection wanted and at least: the best of them nearly always suffice.
     ROOM_PER_DETECTION = 8
@@ -151,6 +152,7 @@ cdef class Workspace:
     cdef Py_ssize_t next_bucket         # the first of the sorted candidates that are in no heap yet
     cdef uint64_t* heap                 # the bucket at hand: those of its candidates that are left
     cdef Py_ssize_t heap_size
+    cdef Py_ssize_t limit               # so many are tried before a look at signals
     cdef Py_ssize_t kept                # so many rows of the results are final
     cdef const unsigned char[::1] class_mask
     cdef boxes8* kept_boxes             # kept detections by class, in lists of blocks; at most one block for each
@@ -271,7 +273,6 @@ cdef class Workspace:
     cdef Py_ssize_t _decode(self, tuple heads) except -1:
         """How many rows of the result arrays are filled."""
         cdef Py_ssize_t acquired = 0, position
-        cdef bint done = False
         try:
             # A tuple: whatever code an array's __buffer__ runs, it cannot take the others away.
             if len(heads) == self.num_heads:
@@ -282,17 +283,20 @@ cdef class Workspace:
                 self._follow(self.plan(heads), acquired)
             self._find_terms()
             _begin(self)
-            while True:
-                with nogil:
-                    done = _detect(self)
-                if done:
-                    break
+            while not self._proceed():
                 # Ctrl-C ends it here.
                 PyErr_CheckSignals()
         finally:
             for position in range(acquired):
                 PyBuffer_Release(&self.views[position])
         return self.kept
+
+    cdef bint _proceed(self) noexcept:
+        """`_detect` with the threads that wait for their turn let in."""
+        cdef bint done
+        with nogil:
+            done = _detect(self)
+        return done
 
     cdef bint _as_planned(self) noexcept:
         """True when the array that every head had in the last frame fits it again."""
@@ -393,19 +397,18 @@ cdef inline bint _fits(const Head* head, const Py_buffer* view) noexcept nogil:
     return shape[0] == head.rows and shape[1] == head.columns and shape[2] == head.num_anchors * head.num_terms
 
 
-cdef void _begin(Workspace work) noexcept nogil:
+cdef inline void _begin(Workspace work) noexcept nogil:
     """Forget the last frame."""
-    cdef Py_ssize_t group
     work.kept = 0
     work.num_blocks = 0
-    for group in range(work.newest_of_class.shape[0]):
-        work.newest_of_class[group] = -1
+    # -1 each: there is no block yet.
+    memset(&work.newest_of_class[0], 0xFF, work.newest_of_class.shape[0] * sizeof(int32_t))
     work.ceiling = INFINITY
     work.room = work.first_room
     work.is_selecting = False
 
 
-cdef bint _detect(Workspace work) noexcept nogil:
+cdef inline bint _detect(Workspace work) noexcept nogil:
     """Collect candidates and select among them. False where it is to be called again to go on.
 
     NMS takes the best candidates first and ends at max_detections, so the best few thousand nearly always suffice.
