@@ -28,7 +28,7 @@ _GRAPH_TENSORS, _GRAPH_INPUTS, _GRAPH_OUTPUTS = 0, 1, 2
 _TENSOR_SHAPE, _TENSOR_TYPE, _TENSOR_NAME, _TENSOR_QUANTIZATION = 0, 1, 3, 4
 _QUANTIZATION_SCALE, _QUANTIZATION_ZERO_POINT = 2, 3
 _CODE_CUSTOM, _BUFFER_DATA = 1, 0
-_MAX_TENSORS, _MAX_RANK, _MAX_CHANNELS = 256, 8, 1 << 16
+_MAX_TABLES, _MAX_TENSORS, _MAX_RANK, _MAX_CHANNELS = 1 << 16, 256, 8, 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +132,7 @@ def _tensor(table: _Table) -> FlatTensor:
 
 class _Vector(NamedTuple):
     start: int
-    count: int
+    length: int
 
 
 class _Table:
@@ -141,14 +141,12 @@ class _Table:
     def __init__(self, content: bytes, start: int) -> None:
         self._content = content
         self._start = start
-        index = start - _unpack(content, "i", start)
-        size = _unpack(content, "H", index)
-        if size < 4 or index + size > len(content):
-            _damaged()
-        self._fields = struct.unpack_from(f"<{size // 2 - 2}H", content, index + 4)
+        self._index = start - _unpack(content, "i", start)
+        self._index_size = _unpack(content, "H", self._index)
 
     def _place(self, field: int) -> int | None:
-        offset = self._fields[field] if field < len(self._fields) else 0
+        entry = 4 + 2 * field
+        offset = _unpack(self._content, "H", self._index + entry) if entry + 2 <= self._index_size else 0
         return self._start + offset if offset else None
 
     def byte(self, field: int) -> int:
@@ -182,6 +180,8 @@ class _Table:
 
     def tables(self, field: int) -> list[_Table]:
         start, count = self.vector(field, 4)
+        if count > _MAX_TABLES:
+            _damaged()
         places = (start + 4 * index for index in range(count))
         return [_Table(self._content, _offset(self._content, place)) for place in places]
 

@@ -31,9 +31,9 @@ def nms(
 ) -> npt.NDArray[np.intp]:
     """Greedy non-maximum suppression of plain boxes.
 
-    The best box stays; of its class, boxes that overlap it by more than the threshold go; and so on. A box whose overlap
-    equals the threshold stays, as in ONNX's NonMaxSuppression and in TensorFlow, and the overlap is the same float32
-    quotient.
+    The best box stays; of its class, boxes that overlap it by more than the threshold go; and so on. A box whose
+    overlap equals the threshold stays, as in ONNX's NonMaxSuppression and in TensorFlow, and the overlap is the same
+    float32 quotient.
 
     Args:
         boxes: float32 (N, 4), two opposite corners (x1, y1, x2, y2) in any unit. Boxes without area overlap nothing.
@@ -88,7 +88,8 @@ def nms(
         np.empty(num_groups, np.intp),
         kept,
     )
-    return kept[:found].copy()
+    kept.resize(found, refcheck=False)
+    return kept
 
 
 def _array(name: str, array: object, expected: str, rank: int) -> npt.NDArray[np.float32]:

@@ -109,7 +109,7 @@ cdef inline void _corners(const float* given, float* box) noexcept nogil:
 cdef bint _covered(KeptBoxes* memory, const float* box, int32_t group, float threshold, bint diou) noexcept nogil:
     """True when a kept box of the group overlaps more than the threshold allows."""
     cdef float area = _area(box)
-    # The products that vectors compare round otherwise than the quotient: they only tell whose quotient is worth a look.
+    # The products that vectors compare round otherwise than the quotient: they only tell whose is worth a look.
     cdef float careful = threshold * <float>0.999999
     cdef int32_t index = memory.newest[group]
     cdef const boxes8* block

@@ -115,7 +115,7 @@ def _shape(dims: Sequence[int]) -> tuple[int, ...]:
 
 
 def _type_name(position: int, dtype: npt.DTypeLike) -> str:
-    name = np.dtype(dtype).name
+    name = str(np.dtype(dtype))
     if name not in _TYPES:
         raise HeadError(f"head {position} must be float32, int8 or uint8, got {name}")
     return name

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from fastyolo.errors import HeadError, ModelError, OptionError, SpecError
 from fastyolo.files import shown
@@ -88,9 +88,8 @@ def match(network: Network, options: Options, shapes: Sequence[Shape], dtypes: S
     cells = [cells_of(shape) for shape in shapes]
     order = match_heads(spec, cells)
     if not network.outputs:
-        return spec, [
-            Head(at, shape, _unknown_scale(dtypes[at])) for at, shape in zip(order, spec.head_shapes, strict=True)
-        ]
+        _check_floats(dtypes)
+        return spec, [Head(position, shape, None) for position, shape in zip(order, spec.head_shapes, strict=True)]
     sources = _sources(network.outputs, cells)
     heads = []
     for index, shape in zip(_model_order(network, spec), spec.head_shapes, strict=True):
@@ -125,7 +124,7 @@ def standard_spec(shapes: Sequence[Shape], names: Sequence[str] | None, what: st
     return ModelSpec.yolov4_tiny(names=names, input_size=(rows * 32, columns * 32))
 
 
-def _metadata(path: str) -> dict[str, object] | None:
+def _metadata(path: str) -> dict[str, Any] | None:
     metadata = find_metadata(path)
     if metadata is None:
         with open(path, "rb") as file:
@@ -199,12 +198,13 @@ def _sources(outputs: Sequence[FlatTensor], cells: Sequence[Shape]) -> list[int]
     return sources
 
 
-def _unknown_scale(dtype: str) -> None:
-    if dtype != "float32":
-        raise HeadError(
-            f"heads are {dtype}: what their bytes mean is in the model's file; add model:FILE.tflite, the one that runs "
-            f"before this filter, to custom="
-        )
+def _check_floats(dtypes: Sequence[str]) -> None:
+    for dtype in dtypes:
+        if dtype != "float32":
+            raise HeadError(
+                f"heads are {dtype}, and what their bytes mean is in the model's file: add model:FILE.tflite, the one "
+                f"that runs before this filter, to custom="
+            )
 
 
 def _scale(tensor: FlatTensor, dtype: str) -> tuple[float, int] | None:

@@ -1,7 +1,7 @@
 """A stand-in for the module that NNStreamer's python3 subplugin brings: its one class, doing just what it does there.
 
-From ``nnstreamer_python3_helper.cc`` (2.4.2 and later): dimensions are a list, which is filled up with zeros in place to
-16 of them; the type is a NumPy dtype.
+From ``nnstreamer_python3_helper.cc`` of 2.4 and later: dimensions are a list, which is filled up with zeros in place,
+to 16 of them; the type is a NumPy dtype.
 """
 
 from __future__ import annotations

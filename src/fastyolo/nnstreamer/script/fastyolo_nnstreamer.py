@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 
-def _import_package():  # type: ignore[no-untyped-def]
+def _import_package() -> None:
     """Import the fastyolo that this file lies in, though its folder may not be on ``sys.path``."""
     from importlib.util import module_from_spec, spec_from_file_location
 
@@ -43,7 +44,7 @@ class CustomFilter:
         self._filter = Filter(words)
         self.invoke = self._filter.invoke
 
-    def setInputDim(self, shapes):  # type: ignore[no-untyped-def]
+    def setInputDim(self, shapes: list[Any]) -> list[Any]:
         """The shapes and types that come -> those that go."""
         came = [(shape.getDims(), shape.getType()) for shape in shapes]
         return [nnstreamer_python.TensorShape(list(dims), dtype) for dims, dtype in self._filter.negotiate(came)]
