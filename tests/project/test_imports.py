@@ -38,7 +38,16 @@ def test_decoding_loads_numpy_and_nothing_heavy() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["--help", "detect --help", "export --help", "compile --help", "evaluate --help", "info --help"]
+    "command",
+    [
+        "--help",
+        "detect --help",
+        "export --help",
+        "compile --help",
+        "evaluate --help",
+        "info --help",
+        "nnstreamer --help",
+    ],
 )
 def test_help_loads_nothing_heavy(command: str) -> None:
     loaded = loaded_after(

@@ -41,6 +41,7 @@ class Filter:
             class_ids(spec.names, self._options.classes)
         self._decoder: Decoder | None = None
         self._heads: list[tuple[int, tuple[int, ...]]] = []
+        self._dtypes: list[np.dtype[Any]] = []
 
     def negotiate(self, came: Sequence[tuple[Sequence[int], npt.DTypeLike]]) -> Layout:
         """The dimensions (innermost first) and types of the heads -> those of the tensors that `invoke` returns.
@@ -67,6 +68,7 @@ class Filter:
             **{**options.decoder, "max_detections": _max_detections(options, spec)},
         )
         self._heads = [(head.position, head.shape) for head in heads]
+        self._dtypes = [np.dtype(name) for name in dtypes]
         return self._tensors.layout
 
     def invoke(self, arrays: Sequence[npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
@@ -81,12 +83,30 @@ class Filter:
         if decoder is None:
             raise HeadError("the filter must be told what comes before frames do: call setInputDim first")
         try:
+            if [array.dtype for array in arrays] != self._dtypes:
+                raise ValueError
             heads = tuple([arrays[position].reshape(shape) for position, shape in self._heads])
             return self._tensors.fill(decoder(heads, self._options.image_size))
         except FastYoloError:
             raise
         except Exception as error:
-            raise HeadError(_frame_problem(self._heads, arrays, error)) from None
+            raise HeadError(self._problem(arrays, error)) from None
+
+    def _problem(self, arrays: Sequence[npt.NDArray[Any]], error: Exception) -> str:
+        """The one line about a frame that is not what was agreed on."""
+        sizes = {position: int(np.prod(shape)) for position, shape in self._heads}
+        expected = [f"{dtype} ({sizes[position]},)" for position, dtype in enumerate(self._dtypes)]
+        got = [
+            f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__
+            for array in arrays
+        ]
+        if got == expected:
+            return f"this frame cannot be decoded: {type(error).__name__}: {error}"
+        return f"this frame must have heads {', '.join(expected)}, got {', '.join(got) or 'none'}"
+
+
+def _described(array: object) -> str:
+    return f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__
 
 
 def _tensors(options: Options, spec: ModelSpec) -> SsdTensors | YoloV5Tensor | JsonTensor:
@@ -111,6 +131,8 @@ def _shape(dims: Sequence[int]) -> tuple[int, ...]:
     while shape and (shape[-1] == 0 or (shape[-1] == 1 and len(shape) > 3)):
         shape.pop()
     shape += [1] * (3 - len(shape))
+    if len(shape) == 4:  # anchors apart: only so many axes can have lost a batch axis of 1
+        shape.append(1)
     return tuple(reversed(shape))
 
 
@@ -119,14 +141,3 @@ def _type_name(position: int, dtype: npt.DTypeLike) -> str:
     if name not in _TYPES:
         raise HeadError(f"head {position} must be float32, int8 or uint8, got {name}")
     return name
-
-
-def _frame_problem(
-    heads: Sequence[tuple[int, tuple[int, ...]]], arrays: Sequence[npt.NDArray[Any]], error: Exception
-) -> str:
-    expected = {position: int(np.prod(shape)) for position, shape in heads}
-    sizes = [getattr(array, "size", None) for array in arrays]
-    if sizes != [expected[position] for position in sorted(expected)]:
-        wanted = ", ".join(str(expected[position]) for position in sorted(expected))
-        return f"this frame must have heads of {wanted} numbers, got {', '.join(map(str, sizes)) or 'none'}"
-    return f"this frame cannot be decoded: {type(error).__name__}: {error}"

@@ -79,6 +79,8 @@ def match(network: Network, options: Options, shapes: Sequence[Shape], dtypes: S
         HeadError: they are not the network's, or what their bytes mean is not known.
     """
     spec = network.spec
+    if not network.outputs:
+        _check_floats(dtypes)
     if spec is None:
         names = None if options.names is None else read_names(options.names)
         spec = standard_spec(shapes, names, "the network")
@@ -88,7 +90,6 @@ def match(network: Network, options: Options, shapes: Sequence[Shape], dtypes: S
     cells = [cells_of(shape) for shape in shapes]
     order = match_heads(spec, cells)
     if not network.outputs:
-        _check_floats(dtypes)
         return spec, [Head(position, shape, None) for position, shape in zip(order, spec.head_shapes, strict=True)]
     sources = _sources(network.outputs, cells)
     heads = []
