@@ -73,3 +73,8 @@ def test_unknown_names_are_attribute_errors() -> None:
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         fastyolo.nonsense  # noqa: B018
     assert {"Detector", "decode_nms", "__version__"} <= set(dir(fastyolo))
+
+
+def test_the_script_for_nnstreamer_loads_no_runtime_and_no_command_line() -> None:
+    code = "import fastyolo.nnstreamer.filter; from fastyolo.nnstreamer import SCRIPT; assert SCRIPT.is_file()"
+    assert not loaded_after(code) & {*HEAVY, "typer"}

@@ -47,6 +47,6 @@ def suppressing(boxes: npt.NDArray[np.float32], scores: npt.NDArray[np.float32])
 
 def wrong_calls(heads: list[npt.NDArray[np.float32]]) -> None:
     fastyolo.decode_nms(heads, nms="soft")  # type: ignore[arg-type]
-    fastyolo.nms(heads[0].astype(np.float64), heads[1])  # type: ignore[arg-type]
+    fastyolo.nms(heads[0], heads[1], nms="soft")  # type: ignore[arg-type]
     fastyolo.decode_nms(heads, 0.5)  # type: ignore[call-arg,arg-type]
     Detector(resize="crop")  # type: ignore[arg-type]

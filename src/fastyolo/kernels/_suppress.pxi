@@ -27,9 +27,8 @@ def suppress(
         raise ValueError("arrays of different lengths")
     if newest.shape[0] != left.shape[0] or kept.shape[0] == 0:
         raise ValueError("memory of different lengths")
-    for index in range(class_ids.shape[0]):
-        if not 0 <= class_ids[index] < newest.shape[0]:
-            raise IndexError(class_ids[index])
+    if not _all_below(class_ids, newest.shape[0]):
+        raise IndexError(newest.shape[0])
     memory.blocks = <boxes8*>PyMem_Malloc(kept.shape[0] * sizeof(boxes8))
     if memory.blocks == NULL:
         raise MemoryError
@@ -43,6 +42,14 @@ def suppress(
         count = _select_rows(boxes, class_ids, iou_threshold, diou, class_agnostic, heap, count, &memory, left, kept)
     PyMem_Free(memory.blocks)
     return count
+
+
+cdef bint _all_below(const int32_t[::1] class_ids, Py_ssize_t limit) noexcept nogil:
+    cdef Py_ssize_t index
+    for index in range(class_ids.shape[0]):
+        if not 0 <= class_ids[index] < limit:
+            return False
+    return True
 
 
 cdef Py_ssize_t _collect_rows(
