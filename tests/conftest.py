@@ -28,6 +28,7 @@ ALLOWED_SKIPS = (
     "needs the COCO pictures: set FASTYOLO_COCO",
     "needs user namespaces: this system forbids unshare",
     "needs Python 3.12, where a class can be a buffer",
+    "needs Debian's GStreamer in a /usr/bin/python3 of this version: apt-get install python3-gst-1.0",
 )
 
 

@@ -13,7 +13,7 @@ from fastyolo.nnstreamer.slots import MAX_SLOTS
 from pipeline import Element
 
 MODEL = f"model:{BUNDLED_MODEL}"
-# A million takes a quarter of an hour; FASTYOLO_FRAMES says how many.
+# A million takes half a minute; FASTYOLO_FRAMES says how many.
 FRAMES = int(os.environ.get("FASTYOLO_FRAMES", "6000"))
 
 
