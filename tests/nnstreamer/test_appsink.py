@@ -17,9 +17,7 @@ from places import REPOSITORY
 pytestmark = [pytest.mark.slow, pytest.mark.pc("needs the machine's own GStreamer")]
 
 PYTHON = "/usr/bin/python3"
-NEEDS = (
-    "needs the distribution's GStreamer, for this version of Python: apt-get install python3-gst-1.0 and its plugins"
-)
+NEEDS = "needs Debian's GStreamer in a /usr/bin/python3 of this version: apt-get install python3-gst-1.0"
 
 
 @cache
