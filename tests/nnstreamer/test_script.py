@@ -11,6 +11,8 @@ import pytest
 from fastyolo.detector import BUNDLED_MODEL
 from fastyolo.nnstreamer import SCRIPT
 
+pytestmark = pytest.mark.pc("each process takes ten emulated seconds")
+
 STANDIN = Path(__file__).parents[1] / "support" / "nnstreamer"
 # NumPy is loaded by then, the distribution's own; the script's folder is appended, and the script imported by its name.
 EMBEDDED = """
@@ -61,7 +63,6 @@ def test_others_exceptions_are_shown_as_before() -> None:
     assert run.stderr.endswith("ValueError: not ours\n")
 
 
-@pytest.mark.pc("copies the package")
 def test_a_package_built_for_another_python_is_one_line(tmp_path: Path) -> None:
     import shutil
 
