@@ -39,7 +39,8 @@ def parse_options(words: Sequence[str]) -> Options:
     """The words of ``custom=``, as NNStreamer splits it at blanks -> `Options`.
 
     A pair ends at the comma or blank before the next ``key:``; a piece without one belongs to the value before it, so
-    that ``classes:person,traffic light,tie`` is one option, and a path may hold commas and blanks.
+    that ``classes:person,traffic light,tie`` is one option, and a path may hold commas and blanks. Who says ``Height``
+    and ``Width`` has NXP's pipeline, whose decoder reads ``yolov5``: that is the output then, unless another is named.
 
     Raises:
         OptionError: an unknown key, one given twice, or a value that cannot be.
@@ -60,6 +61,8 @@ def parse_options(words: Sequence[str]) -> Options:
             setattr(options, name, value)
     if (options.height is None) != (options.width is None):
         raise OptionError("custom= needs Height and Width together, such as Height:416,Width:416, got one of them")
+    if options.input_size is not None and "output" not in seen:
+        options.output = "yolov5"
     return options
 
 
