@@ -113,6 +113,12 @@ def test_options_are_those_of_the_decoder(frames: list[Heads], spec: ModelSpec, 
     assert scores(f"{MODEL},classes:{','.join(map(str, ids))}", frames[3]) == expected.confidence.tolist()
 
 
+def test_more_detections_than_boxes_are_as_many_as_boxes(frames: list[Heads]) -> None:
+    (shape,) = Element(f"{MODEL} output:json max_detections:2000000000", frames[0]).gives
+    assert 100_000 < shape.getDims()[0] < 600_000
+    Element(f"{MODEL} output:yolov5 max_detections:2000000000", frames[0])(frames[3])
+
+
 def test_a_value_goes_on_until_the_next_key() -> None:
     options = parse_options(["classes:person,traffic", "light,tie,model:/a,", "b/c", "d.tflite", "output:json"])
     assert options.classes == ("person", "traffic light", "tie")
@@ -175,7 +181,12 @@ WRONG = {
     "too many for ssd": ("max_detections:101", INT8, "max_detections must be at most 100 with output:ssd"),
     "no detections": ("max_detections:0", INT8, "max_detections must be at least 1, got 0"),
     "neither true nor false": ("class_agnostic:maybe", INT8, "class_agnostic must be true or false, got 'maybe'"),
-    "no size": ("image_size:720", INT8, "image_size must be HEIGHTxWIDTH such as 720x1280, got '720'"),
+    "no size": (
+        "image_size:720",
+        INT8,
+        "image_size must be HEIGHTxWIDTH such as 720x1280, at most 16777216 each, got '720'",
+    ),
+    "no pixels": ("image_size:0x1280", INT8, "at most 16777216 each, got '0x1280'"),
     "half a size": ("Height:416", INT8, "needs Height and Width together"),
     "another size": (f"Height:320,Width:320 {MODEL}", INT8, "is 416 high and 416 wide, but Height and Width say 320"),
     "unknown class": (f"classes:persn {MODEL}", INT8, "got 'persn'; did you mean 'person'?"),

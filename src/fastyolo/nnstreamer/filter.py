@@ -121,8 +121,11 @@ def _tensors(options: Options, spec: ModelSpec) -> SsdTensors | YoloV5Tensor | J
 def _max_detections(options: Options, spec: ModelSpec) -> int:
     default = SSD_LIMIT if options.output == "ssd" else DEFAULT_MAX_DETECTIONS
     most = int(options.decoder.get("max_detections", default))
-    # The smallest inputs have fewer rows than that.
-    return min(most, YoloV5Tensor.rows_of(spec.input_size)) if options.output == "yolov5" else most
+    if options.output == "ssd":
+        return most
+    # No more than there are boxes; and the smallest inputs have fewer rows for them.
+    boxes = sum(rows * columns * channels for rows, columns, channels in spec.head_shapes) // (5 + spec.num_classes)
+    return min(most, boxes, YoloV5Tensor.rows_of(spec.input_size)) if options.output == "yolov5" else min(most, boxes)
 
 
 def _shape(dims: Sequence[int]) -> tuple[int, ...]:

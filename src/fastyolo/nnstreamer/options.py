@@ -10,6 +10,7 @@ from typing import Any
 from fastyolo.errors import OptionError
 
 OUTPUTS = ("ssd", "yolov5", "json")
+_LARGEST_SIDE = 2**24
 _KEY = re.compile(r"([A-Za-z_]\w*):")
 # What NXP's own script calls it.
 _OTHER_NAMES = {"threshold": "score_threshold"}
@@ -123,8 +124,8 @@ def _classes(name: str, text: str) -> tuple[str, ...]:
 
 def _size(name: str, text: str) -> tuple[int, int]:
     sides = re.fullmatch(r"(\d{1,8})x(\d{1,8})", text)
-    if sides is None:
-        raise OptionError(f"{name} must be HEIGHTxWIDTH such as 720x1280, got {text!r}")
+    if sides is None or not all(1 <= int(side) <= _LARGEST_SIDE for side in sides.groups()):
+        raise OptionError(f"{name} must be HEIGHTxWIDTH such as 720x1280, at most {_LARGEST_SIDE} each, got {text!r}")
     return int(sides[1]), int(sides[2])
 
 
