@@ -43,6 +43,8 @@ _BYTE_RANGES = {"|i1": (-128, 127), "|u1": (0, 255)}
 _FLOAT32 = np.dtype(np.float32).str
 _SMALLEST_SCALE, _LARGEST_SCALE = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)
 _LARGEST_IMAGE = 2**24
+# Of `decode_nms`, for each thread: pipelines alternate a few networks, and a decoder holds some 100 kB.
+_MOST_DECODERS = 8
 _NO_SIZE = object()
 # A NamedTuple's own constructor is written in Python and costs as much as a small array.
 _new_result = tuple.__new__
@@ -151,7 +153,8 @@ class Decoder:
 
         Args:
             heads: float32, int8 or uint8 arrays (rows, columns, anchors * (5 + classes)), with or without a batch axis
-                of 1, in any order: they are told apart by shape. Heads of equal shape are taken in spec order.
+                of 1, or (1, rows, columns, anchors, 5 + classes), in any order: they are told apart by shape. Heads of
+                equal shape are taken in spec order.
             image_size: (height, width) of the image the boxes shall be in; None gives network pixels.
 
         Returns:
@@ -220,22 +223,26 @@ def decode_nms(
     """Decode the raw outputs of a YOLO network and suppress overlapping boxes.
 
     `spec` defaults to the COCO YOLOv4-tiny at 416x416; every other argument is `Decoder`'s, and so are the errors.
-    Safe to call from many threads at once: each keeps a decoder of its own, rebuilt when an argument changes.
+    Safe to call from many threads at once: each keeps decoders of its own, for the arguments it used last.
 
     Returns:
         `DecodeResult`: xyxy float32 (N, 4), confidence float32 (N,), class_id int32 (N,); best first, fresh arrays.
     """
     # The caller may change its lists between calls, so the key needs copies.
-    quantization = _check_quantization(quantization)
-    if isinstance(classes, Iterable) and not isinstance(classes, str):
+    if quantization is not None:
+        try:
+            quantization = tuple(map(tuple, quantization))  # type: ignore[arg-type]
+        except TypeError:
+            quantization = _check_quantization(quantization)
+    if classes is not None and isinstance(classes, Iterable) and not isinstance(classes, str):
         classes = tuple(classes)
     key = (
-        spec, quantization, score_threshold, iou_threshold, max_detections, nms, class_agnostic, multi_label, classes,
-        resize, clip,
+        quantization, score_threshold, iou_threshold, max_detections, nms, class_agnostic, multi_label, classes, resize,
+        clip,
     )  # fmt: skip
-    if getattr(_latest, "key", None) != key:
-        _latest.key = None
-        _latest.decoder = Decoder(
+    decoder = _recent_decoder(spec, key)
+    if decoder is None:
+        decoder = Decoder(
             spec if spec is not None else ModelSpec.yolov4_tiny(),
             quantization=quantization,
             score_threshold=score_threshold,
@@ -248,12 +255,33 @@ def decode_nms(
             resize=resize,
             clip=clip,
         )
-        _latest.key = key
-    decoder: Decoder = _latest.decoder
+        _recent.entries = [(spec, key, decoder), *_recent.entries[: _MOST_DECODERS - 1]]
     return decoder(heads, image_size)
 
 
-_latest = threading.local()
+class _Recent(threading.local):
+    """The decoders that `decode_nms` used last in this thread, with their arguments; the latest two first."""
+
+    def __init__(self) -> None:
+        self.entries: list[tuple[ModelSpec | None, tuple[object, ...], Decoder]] = []
+
+
+_recent = _Recent()
+
+
+def _recent_decoder(spec: ModelSpec | None, key: tuple[object, ...]) -> Decoder | None:
+    entries = _recent.entries
+    try:
+        for place, (known, options, decoder) in enumerate(entries):
+            # Most often it is the very spec of an earlier call; to compare two takes as long as decoding.
+            if options == key and (known is spec or known == spec):
+                if place > 1:  # two that alternate stay where they are
+                    entries.insert(0, entries.pop(place))
+                return decoder
+    except ValueError:
+        pass  # an array where a number should be: `Decoder` says so
+    return None
+
 
 # A thread that was decoding is not in the child of a fork, and would never be done with its decoder there.
 os.register_at_fork(after_in_child=kernel.forked)
@@ -324,11 +352,21 @@ def _check_pair(position: int, pair: tuple[float, int] | None) -> tuple[float, i
     if pair is None:
         return None
     try:
-        scale, zero_point = (float(number) for number in pair)
+        scales, zero_points = pair
+        if np.size(scales) > 1 or np.size(zero_points) > 1:
+            raise HeadError(
+                f"quantization[{position}] must be one (scale, zero_point) for the whole head, got {np.size(scales)} "
+                f"scales, one per channel; quantise the network's outputs per tensor"
+            )
+        scale, zero_point = (float(np.asarray(number).item()) for number in pair)
         if not zero_point.is_integer():
             raise ValueError
-    except (TypeError, ValueError):
-        raise HeadError(f"quantization[{position}] must be (scale, whole zero_point), got {pair!r}") from None
+    except (TypeError, ValueError) as error:
+        if isinstance(error, HeadError):
+            raise
+        got = " ".join(repr(pair).split())
+        got = got if len(got) <= 60 else f"{got[:57]}..."
+        raise HeadError(f"quantization[{position}] must be (scale, whole zero_point), got {got}") from None
     # TFLite reports (0.0, 0) for a tensor that is not quantised.
     if scale == 0 and zero_point == 0:
         return None
@@ -367,7 +405,7 @@ def _as_array(position: int, head: object) -> HeadArray:
         raise HeadError(
             f"head {position} must be float32, int8 or uint8, got {head.dtype}; pass head.astype(np.float32)"
         )
-    if head.ndim == 4 and head.shape[0] != 1:
+    if head.ndim in (4, 5) and head.shape[0] != 1:
         raise HeadError(f"head {position} must hold one image, got a batch of {head.shape[0]}; pass head[i] for each")
     return head
 

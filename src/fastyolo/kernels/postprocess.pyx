@@ -388,8 +388,13 @@ cdef inline char _format_of(const Py_buffer* view) noexcept nogil:
 
 
 cdef inline bint _fits(const Head* head, const Py_buffer* view) noexcept nogil:
-    """True for an array (rows, columns, anchors * terms), with or without a batch axis of 1."""
+    """True for an array (rows, columns, anchors * terms), with or without a batch axis of 1, or with anchors apart."""
     cdef const Py_ssize_t* shape = view.shape
+    if view.ndim == 5:
+        return (
+            shape[0] == 1 and shape[1] == head.rows and shape[2] == head.columns
+            and shape[3] == head.num_anchors and shape[4] == head.num_terms
+        )
     if view.ndim == 4 and shape[0] == 1:
         shape += 1
     elif view.ndim != 3:
@@ -438,3 +443,4 @@ include "_scan.pxi"
 include "_boxes.pxi"
 include "_nms.pxi"
 include "_candidates.pxi"
+include "_suppress.pxi"
