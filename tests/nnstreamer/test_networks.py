@@ -220,7 +220,7 @@ def test_a_file_that_was_cut_off(tmp_path: Path) -> None:
     content = BUNDLED_MODEL.read_bytes()
     path = tmp_path / "cut.tflite"
     for size, message in [
-        (len(content) // 2, "is damaged or cut off"),
+        (len(content) // 2, "is cut off, or damaged"),
         (content.rindex(b"PK\x03\x04") + 60, "is cut off: its metadata is not complete"),
         (len(content) - 30, "is cut off: its metadata is not complete"),
         (3, "is not a TFLite model"),

@@ -21,7 +21,7 @@ from ai_edge_litert.interpreter import Interpreter
 from command import fastyolo, one_line
 from fastyolo.detector import BUNDLED_MODEL, Detector
 from fastyolo.errors import ModelError, OptionError
-from fastyolo.runtime.flatbuffer import MAX_ITEMS
+from fastyolo.flatbuffer import MAX_ITEMS
 from fastyolo.runtime.limits import check_limits, find_needs
 
 BUNDLED = BUNDLED_MODEL.read_bytes()

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastyolo.errors import FastYoloError, HeadError
-from fastyolo.names import class_ids
+from fastyolo.names import class_ids, shown_ids
 from fastyolo.nnstreamer.messages import say
 from fastyolo.nnstreamer.network import match, read_network
 from fastyolo.nnstreamer.options import Options, parse_options
@@ -62,7 +62,7 @@ class Filter:
         self._decoder = Decoder(
             spec,
             quantization=[head.quantization for head in heads],
-            classes=None if options.classes is None else class_ids(spec.names, options.classes),
+            classes=shown_ids(spec.names) if options.classes is None else class_ids(spec.names, options.classes),
             resize="stretch" if options.image_size is None else None,
             clip=True,
             **{**options.decoder, "max_detections": _max_detections(options, spec)},

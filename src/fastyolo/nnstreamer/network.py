@@ -12,7 +12,7 @@ from fastyolo.files import shown
 from fastyolo.flatfile import FlatFile, FlatTensor, read_flatfile
 from fastyolo.heads import cells_of, fitting_spec, match_heads
 from fastyolo.metadata import METADATA_NAME, find_metadata
-from fastyolo.names import COCO_NAMES, read_names
+from fastyolo.names import COCO_NAMES, coco_names, read_names, renamed, unnamed
 from fastyolo.nnstreamer.messages import say
 from fastyolo.nnstreamer.options import Options
 from fastyolo.spec import ModelSpec
@@ -50,7 +50,7 @@ def read_network(options: Options) -> Network:
     path = options.model
     flat = None if path is None else read_flatfile(path)
     metadata = None if path is None else _metadata(path)
-    names = None if options.names is None else read_names(options.names)
+    names = _names(options.names)
     if options.cfg is not None:
         spec: ModelSpec | None = _from_cfg(options.cfg, names)
     elif metadata is not None:
@@ -60,7 +60,7 @@ def read_network(options: Options) -> Network:
     else:
         spec = None
     if spec is not None:
-        spec = _with_names(spec, names)
+        spec = _with_names(spec, names, options.names)
         size = options.input_size if flat is None else _input_size(flat, path or "")
         if options.cfg is not None and size is not None:
             spec = dataclasses.replace(spec, input_size=size)
@@ -82,7 +82,7 @@ def match(network: Network, options: Options, shapes: Sequence[Shape], dtypes: S
     if not network.outputs:
         _check_floats(dtypes)
     if spec is None:
-        names = None if options.names is None else read_names(options.names)
+        names = _names(options.names)
         spec = standard_spec(shapes, names, "the network")
         _check_size(spec, options.input_size, "Height and Width")
     elif network.any_size:
@@ -115,7 +115,7 @@ def standard_spec(shapes: Sequence[Shape], names: Sequence[str] | None, what: st
     rows, columns, channels = min(cells)
     count = channels // 3 - 5
     if names is None:
-        names = COCO_NAMES if count == len(COCO_NAMES) else [f"class {index}" for index in range(count)]
+        names = COCO_NAMES if count == len(COCO_NAMES) else unnamed(count)
     if len(names) != count:
         raise SpecError(f"names: must hold {count} class names for these heads, got {len(names)}")
     say(
@@ -137,16 +137,22 @@ def _metadata(path: str) -> dict[str, Any] | None:
 
 def _from_cfg(cfg: str, names: Sequence[str] | None) -> ModelSpec:
     if cfg == "yolov4-tiny":
-        return ModelSpec.yolov4_tiny() if names is None else ModelSpec.yolov4_tiny(names=names)
+        spec = ModelSpec.yolov4_tiny(nms="diou")  # its .cfg says greedynms
+        return spec if names is None else dataclasses.replace(spec, names=tuple(names))
     return ModelSpec.from_cfg(cfg, names=names)
 
 
-def _with_names(spec: ModelSpec, names: Sequence[str] | None) -> ModelSpec:
+def _with_names(spec: ModelSpec, names: Sequence[str] | None, option: str | None) -> ModelSpec:
     if names is None:
         return spec
     if len(names) != spec.num_classes:
         raise SpecError(f"names: must hold {spec.num_classes} class names for this network, got {len(names)}")
-    return dataclasses.replace(spec, names=tuple(names))
+    return dataclasses.replace(spec, names=renamed(spec.names, "coco" if option == "coco" else names))
+
+
+def _names(option: str | None) -> Sequence[str] | None:
+    """The class names of a file, or of "coco"."""
+    return coco_names() if option == "coco" else None if option is None else read_names(option)
 
 
 def _input_size(flat: FlatFile, path: str) -> tuple[int, int]:

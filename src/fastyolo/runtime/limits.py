@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fastyolo.errors import ModelError
-from fastyolo.runtime.flatbuffer import Buffer, Reader, Table
+from fastyolo.flatbuffer import Buffer, Reader, Table
 from fastyolo.runtime.shapes import Operator, Shape, Tensor, output_shapes, products
 
 MAX_MEMORY = 1 << 30

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from fastyolo.errors import ModelError
-from fastyolo.runtime.flatbuffer import Table
+from fastyolo.flatbuffer import Table
 
 Shape = tuple[int, ...]
 

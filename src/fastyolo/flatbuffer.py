@@ -10,6 +10,7 @@ from __future__ import annotations
 import mmap
 import struct
 from collections.abc import Iterator
+from typing import Any
 
 from fastyolo.errors import ModelError
 
@@ -87,14 +88,13 @@ class Table:
             raise ModelError("it is cut off, or damaged")
         return start + 4, length
 
-    def numbers(self, field: int, most: int | None = None) -> tuple[int, ...]:
-        """A vector of 32-bit integers."""
-        start, length = self.extent(field, 4)
+    def numbers(self, field: int, most: int | None = None, kind: str = "i") -> tuple[Any, ...]:
+        """A vector of 32-bit integers, or of another of `struct`'s types."""
+        start, length = self.extent(field, struct.calcsize(f"<{kind}"))
         if most is not None and length > most:
             raise ModelError(f"it has a list of {length} numbers where at most {most} make sense")
         self._reader.count(length)
-        values: tuple[int, ...] = struct.unpack_from(f"<{length}i", self._reader.content, start)
-        return values
+        return struct.unpack_from(f"<{length}{kind}", self._reader.content, start)
 
     def tables(self, field: int) -> Iterator[Table]:
         """A vector of tables."""
