@@ -99,8 +99,8 @@ class Decoder:
     ) -> None:
         if not isinstance(spec, ModelSpec):
             raise OptionError(f"spec must be a ModelSpec, such as ModelSpec.yolov4_tiny(), got {type(spec).__name__}")
-        if nms is not None and nms not in NMS_KINDS:
-            raise OptionError(f"nms must be 'iou' or 'diou', got {nms!r}")
+        if nms is not None and (not isinstance(nms, str) or nms not in NMS_KINDS):
+            raise OptionError(f"nms must be 'iou' or 'diou', got {brief(nms)}")
         score_threshold = _fraction("score_threshold", score_threshold)
         iou_threshold = _fraction("iou_threshold", iou_threshold)
         max_detections = _whole_number("max_detections", max_detections)
@@ -304,10 +304,10 @@ def _whole_size(image_size: tuple[int, int]) -> tuple[int, int]:
 def _fraction(name: str, value: float) -> float:
     try:
         number = float(value)
-    except (TypeError, ValueError):
-        raise OptionError(f"{name} must be a number between 0 and 1, got {value!r}") from None
+    except (TypeError, ValueError, OverflowError):
+        raise OptionError(f"{name} must be a number between 0 and 1, got {brief(value)}") from None
     if not 0 <= number <= 1:
-        raise OptionError(f"{name} must be between 0 and 1, got {value!r}")
+        raise OptionError(f"{name} must be between 0 and 1, got {brief(value)}")
     return number
 
 
@@ -315,9 +315,9 @@ def _whole_number(name: str, value: int) -> int:
     try:
         number = operator.index(value)
     except TypeError:
-        raise OptionError(f"{name} must be a whole number, got {value!r}") from None
+        raise OptionError(f"{name} must be a whole number, got {brief(value)}") from None
     if number < 1:
-        raise OptionError(f"{name} must be at least 1, got {value!r}")
+        raise OptionError(f"{name} must be at least 1, got {brief(value)}")
     return number
 
 
@@ -326,14 +326,14 @@ def _class_mask(classes: Iterable[int] | None, num_classes: int) -> npt.NDArray[
         return np.ones(num_classes, np.uint8)
     mask = np.zeros(num_classes, np.uint8)
     if isinstance(classes, str) or not isinstance(classes, Iterable):
-        raise OptionError(f"classes must be a list of class ids, got {classes!r}")
+        raise OptionError(f"classes must be a list of class ids, got {brief(classes)}")
     for class_id in classes:
         try:
             row = operator.index(class_id)
         except TypeError:
-            raise OptionError(f"classes must be class ids, got {class_id!r}") from None
+            raise OptionError(f"classes must be class ids, got {brief(class_id)}") from None
         if not 0 <= row < num_classes:
-            raise OptionError(f"classes must be ids between 0 and {num_classes - 1}, got {row}")
+            raise OptionError(f"classes must be ids between 0 and {num_classes - 1}, got {brief(row)}")
         mask[row] = 1
     return mask
 
@@ -344,7 +344,7 @@ def _check_quantization(quantization: Quantization | None) -> tuple[tuple[float,
     try:
         pairs = tuple(quantization)
     except TypeError:
-        raise HeadError(f"quantization must hold one (scale, zero_point) per head, got {quantization!r}") from None
+        raise HeadError(f"quantization must hold one (scale, zero_point) per head, got {brief(quantization)}") from None
     return tuple(_check_pair(position, pair) for position, pair in enumerate(pairs))
 
 
@@ -361,12 +361,10 @@ def _check_pair(position: int, pair: tuple[float, int] | None) -> tuple[float, i
         scale, zero_point = (float(np.asarray(number).item()) for number in pair)
         if not zero_point.is_integer():
             raise ValueError
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         if isinstance(error, HeadError):
             raise
-        got = " ".join(repr(pair).split())
-        got = got if len(got) <= 60 else f"{got[:57]}..."
-        raise HeadError(f"quantization[{position}] must be (scale, whole zero_point), got {got}") from None
+        raise HeadError(f"quantization[{position}] must be (scale, whole zero_point), got {brief(pair)}") from None
     # TFLite reports (0.0, 0) for a tensor that is not quantised.
     if scale == 0 and zero_point == 0:
         return None
@@ -421,6 +419,6 @@ def _quantization_of(
     lowest, highest = _BYTE_RANGES[dtype.str]
     if not lowest <= pair[1] <= highest:
         raise HeadError(
-            f"quantization[{position}]: zero_point must be in {lowest}..{highest} for {dtype}, got {pair[1]}"
+            f"quantization[{position}]: zero_point must be in {lowest}..{highest} for {dtype}, got {brief(pair[1])}"
         )
     return pair

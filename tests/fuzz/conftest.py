@@ -25,7 +25,7 @@ settings.register_profile(
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )
-settings.register_profile("fuzz", settings.get_profile("suite"), max_examples=500, derandomize=False)
+settings.register_profile("fuzz", settings.get_profile("suite"), max_examples=100, derandomize=False)
 settings.load_profile("fuzz" if SECONDS else "suite")
 
 

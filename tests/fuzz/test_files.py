@@ -48,7 +48,7 @@ def test_damaged_archives_are_metadata_or_one_line(path: Path, content: bytes) -
         attempt(lambda: ModelSpec.from_dict(metadata))
 
 
-@given(value=values, depth=st.sampled_from([0, 0, 10, 100_000]))
+@given(value=values, depth=st.sampled_from([0, 0, 0, 0, 10, 5000]))
 def test_any_json_is_metadata_or_one_line(path: Path, value: Any, depth: int) -> None:
     try:
         text = json.dumps({"heads": value})
