@@ -99,10 +99,12 @@ def _mismatch(spec: ModelSpec, shapes: Sequence[Shape], cells: Sequence[Shape], 
     message = (
         f"heads must have shapes {_listed(map(str, expected))} for this spec (batch axis optional), got {_listed(got)}"
     )
-    if sorted(cells) == sorted((channels, rows, columns) for rows, columns, channels in expected):
-        return f"{message}; these are channels-first: pass head.transpose(1, 2, 0) of each"
     cure = _cure(spec, shapes)
     return f"{message}; {cure}" if cure is not None else message + fitting_hint(cells)
+
+
+def _listed(texts: Iterable[str]) -> str:
+    return " and ".join(texts) or "no arrays"
 
 
 def _cure(spec: ModelSpec, shapes: Sequence[Shape]) -> str | None:
@@ -121,7 +123,3 @@ def _cure(spec: ModelSpec, shapes: Sequence[Shape]) -> str | None:
     if found == [(1, sum(boxes for _, boxes, _ in flat), terms)]:
         return "all are one array: cut it at its second axis and reshape each piece to its head"
     return None
-
-
-def _listed(texts: Iterable[str]) -> str:
-    return " and ".join(texts) or "no arrays"

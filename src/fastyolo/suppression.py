@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +27,7 @@ def nms(
     score_threshold: float | None = None,
     max_detections: int | None = None,
     max_per_class: int | None = None,
-    nms: NmsKind = "iou",
+    nms: Literal["iou", "diou"] = "iou",
     class_agnostic: bool = False,
 ) -> npt.NDArray[np.intp]:
     """Greedy non-maximum suppression of plain boxes.
@@ -66,7 +66,7 @@ def nms(
     if len(scores) != count:
         raise OptionError(f"scores must hold one number per box, expected {count}, got {len(scores)}")
     groups, num_groups = _groups(class_ids, count)
-    if nms not in NMS_KINDS:
+    if nms not in ("iou", "diou"):
         raise OptionError(f"nms must be 'iou' or 'diou', got {nms!r}")
     iou_threshold = _fraction("iou_threshold", iou_threshold)
     floor = _floor(score_threshold)

@@ -20,7 +20,7 @@ Layout = list[tuple[list[int], Any]]
 SSD_LIMIT = 100
 """The most detections that NNStreamer's mobilenet-ssd-postprocess accepts."""
 
-_YXYX = [1, 0, 3, 2]
+_YXYX = np.array([1, 0, 3, 2])
 _BLANK, _NEWLINE = ord(" "), ord("\n")
 # The longest texts of a coordinate of an image of 2**24 pixels, and of a confidence.
 _LONGEST_COORDINATE, _LONGEST_CONFIDENCE = len("16777216.25"), len("0.1234")
@@ -51,7 +51,7 @@ class SsdTensors:
         if slot.used > kept:
             boxes[kept : slot.used] = classes[kept : slot.used] = scores[kept : slot.used] = 0
         if kept:
-            np.multiply(found.xyxy[:, _YXYX], self._scale, out=boxes[:kept])
+            np.multiply(found.xyxy.take(_YXYX, 1), self._scale, out=boxes[:kept])
             classes[:kept] = found.class_id
             scores[:kept] = found.confidence
         count[0] = slot.used = kept
