@@ -11,7 +11,6 @@ import numpy.typing as npt
 from fastyolo.errors import OptionError
 from fastyolo.kernels import postprocess as kernel
 from fastyolo.postprocess import DEFAULT_IOU_THRESHOLD, _fraction, _whole_number
-from fastyolo.spec import NMS_KINDS, NmsKind
 
 # Class ids up to here index memory as they are; others are numbered first.
 _SMALL_ID = 1 << 16
