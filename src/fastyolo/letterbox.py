@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 from fastyolo.errors import OptionError
+from fastyolo.texts import brief
 
 ResizeMode = Literal["stretch", "letterbox"]
 RESIZE_MODES: tuple[ResizeMode, ...] = ("stretch", "letterbox")
@@ -36,7 +37,7 @@ def check_resize(resize: str) -> ResizeMode:
     for mode in RESIZE_MODES:
         if resize == mode:
             return mode
-    raise OptionError(f"resize must be 'stretch' or 'letterbox', got {resize!r}")
+    raise OptionError(f"resize must be 'stretch' or 'letterbox', got {brief(resize)}")
 
 
 def place(image_size: tuple[int, int], input_size: tuple[int, int], *, resize: ResizeMode) -> Placement:

@@ -369,7 +369,7 @@ def _check_pair(position: int, pair: tuple[float, int] | None) -> tuple[float, i
     if scale == 0 and zero_point == 0:
         return None
     if not _SMALLEST_SCALE <= scale <= _LARGEST_SCALE:
-        raise HeadError(f"quantization[{position}]: scale must be a positive float32 number, got {scale!r}")
+        raise HeadError(f"quantization[{position}]: scale must be a positive float32 number, got {brief(scale)}")
     return scale, int(zero_point)
 
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from fastyolo.errors import OptionError
 from fastyolo.kernels import postprocess as kernel
 from fastyolo.postprocess import DEFAULT_IOU_THRESHOLD, _fraction, _whole_number
+from fastyolo.texts import brief
 
 # Class ids up to here index memory as they are; others are numbered first.
 _SMALL_ID = 1 << 16
@@ -66,7 +67,7 @@ def nms(
         raise OptionError(f"scores must hold one number per box, expected {count}, got {len(scores)}")
     groups, num_groups = _groups(class_ids, count)
     if nms not in ("iou", "diou"):
-        raise OptionError(f"nms must be 'iou' or 'diou', got {nms!r}")
+        raise OptionError(f"nms must be 'iou' or 'diou', got {brief(nms)}")
     iou_threshold = _fraction("iou_threshold", iou_threshold)
     floor = _floor(score_threshold)
     most = count if max_detections is None else _whole_number("max_detections", max_detections)
@@ -126,7 +127,7 @@ def _floor(score_threshold: float | None) -> float:
     try:
         number = float(score_threshold)
     except (TypeError, ValueError):
-        raise OptionError(f"score_threshold must be a number, got {score_threshold!r}") from None
+        raise OptionError(f"score_threshold must be a number, got {brief(score_threshold)}") from None
     if math.isnan(number):
-        raise OptionError(f"score_threshold must be a number, got {score_threshold!r}")
+        raise OptionError(f"score_threshold must be a number, got {brief(score_threshold)}")
     return number

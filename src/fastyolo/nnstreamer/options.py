@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fastyolo.errors import OptionError
+from fastyolo.texts import brief
 
 OUTPUTS = ("ssd", "yolov5", "json")
 _LARGEST_SIDE = 2**24
@@ -81,7 +82,7 @@ def _pairs(text: str) -> list[tuple[str, str]]:
             pairs[-1] = (pairs[-1][0], pairs[-1][1] + separator + piece)
             separator = ""
         elif piece:
-            raise OptionError(f"custom= must hold key:value pairs, such as score_threshold:0.4, got {piece!r}")
+            raise OptionError(f"custom= must hold key:value pairs, such as score_threshold:0.4, got {brief(piece)}")
     return pairs
 
 
@@ -95,26 +96,26 @@ def _number(name: str, text: str) -> float:
     try:
         return float(text)
     except ValueError:
-        raise OptionError(f"{name} must be a number, got {text!r}") from None
+        raise OptionError(f"{name} must be a number, got {brief(text)}") from None
 
 
 def _whole(name: str, text: str) -> int:
     try:
         return int(text)
     except ValueError:
-        raise OptionError(f"{name} must be a whole number, got {text!r}") from None
+        raise OptionError(f"{name} must be a whole number, got {brief(text)}") from None
 
 
 def _output(name: str, text: str) -> str:
     if text not in OUTPUTS:
-        raise OptionError(f"output must be {', '.join(OUTPUTS)}, got {text!r}")
+        raise OptionError(f"output must be {', '.join(OUTPUTS)}, got {brief(text)}")
     return text
 
 
 def _switch(name: str, text: str) -> bool:
     known = {"true": True, "1": True, "false": False, "0": False}
     if text.lower() not in known:
-        raise OptionError(f"{name} must be true or false, got {text!r}")
+        raise OptionError(f"{name} must be true or false, got {brief(text)}")
     return known[text.lower()]
 
 
@@ -125,7 +126,9 @@ def _classes(name: str, text: str) -> tuple[str, ...]:
 def _size(name: str, text: str) -> tuple[int, int]:
     sides = re.fullmatch(r"(\d{1,8})x(\d{1,8})", text)
     if sides is None or not all(1 <= int(side) <= _LARGEST_SIDE for side in sides.groups()):
-        raise OptionError(f"{name} must be HEIGHTxWIDTH such as 720x1280, at most {_LARGEST_SIDE} each, got {text!r}")
+        raise OptionError(
+            f"{name} must be HEIGHTxWIDTH such as 720x1280, at most {_LARGEST_SIDE} each, got {brief(text)}"
+        )
     return int(sides[1]), int(sides[2])
 
 

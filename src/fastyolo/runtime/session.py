@@ -143,7 +143,7 @@ def open_session(
         OptionError: an argument outside its domain.
     """
     if runtime != "auto" and runtime not in _PACKAGES:
-        raise OptionError(f"runtime must be auto, {', '.join(RUNTIMES)}, got {runtime!r}")
+        raise OptionError(f"runtime must be auto, {', '.join(RUNTIMES)}, got {brief(runtime)}")
     delegate = parse_device(device)
     if delegate is not None:
         _check_library(delegate.library)
@@ -168,7 +168,7 @@ def parse_device(device: str) -> Delegate | None:
     if device == "cpu":
         return None
     if not re.search(r"\.so(\.\d+)*$", library):
-        raise OptionError(f"device must be 'cpu' or a delegate library LIB.so[,key=value...], got {device!r}")
+        raise OptionError(f"device must be 'cpu' or a delegate library LIB.so[,key=value...], got {brief(device)}")
     options = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
@@ -275,7 +275,7 @@ def check_threads(threads: int | None) -> int:
     if threads is None:
         return min(len(os.sched_getaffinity(0)), MAX_THREADS)
     if isinstance(threads, bool) or not isinstance(threads, int) or not 1 <= threads <= MAX_THREADS:
-        raise OptionError(f"threads must be between 1 and {MAX_THREADS}, got {threads!r}")
+        raise OptionError(f"threads must be between 1 and {MAX_THREADS}, got {brief(threads)}")
     return threads
 
 
