@@ -109,6 +109,9 @@ def _listed(texts: Iterable[str]) -> str:
 
 def _cure(spec: ModelSpec, shapes: Sequence[Shape]) -> str | None:
     """What makes heads of other layouts those of the spec, for a layout that others use."""
+    without_batch = [shape[1:] if len(shape) == 4 and shape[0] == 1 else shape for shape in shapes]
+    if sorted(without_batch) == sorted((channels, rows, columns) for rows, columns, channels in spec.head_shapes):
+        return "these are channels-first: pass head.transpose(1, 2, 0) of each"
     grids = [
         (rows, columns, len(head.anchors))
         for head, (rows, columns, _) in zip(spec.heads, spec.head_shapes, strict=True)
