@@ -46,7 +46,7 @@ class Detections:
         source: the path that was given to `Detector`, for `plot()`; None for anything else, which is not kept.
         index: the frame's number in its video or stream, from 0; None for a picture.
         timestamp: when the frame is to be shown, in seconds from the first one; None for a picture.
-        age: seconds from when a camera took the frame (a stream's came in) to when its boxes were known; None elsewhere.
+        age: seconds from when a camera took the frame, or it came in, to when its boxes were known; None elsewhere.
     """
 
     xyxy: Float32Array

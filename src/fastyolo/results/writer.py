@@ -34,12 +34,14 @@ class Output:
         folder: for formats of a file a picture.
         inputs: the pictures that are read, which no file may replace or mix with.
         timing: whether the milliseconds of every stage are asked for.
+        frames: whether some results may be of the frames of a video.
     """
 
     stream: TextIO
     folder: Path | None = None
     inputs: tuple[str, ...] = ()
     timing: bool = False
+    frames: bool = False
 
 
 class ResultWriter:

@@ -135,7 +135,8 @@ def _options(query: str, text: str) -> dict[str, str]:
             options["input_format"] = _FORMAT_NAMES.get(value.lower(), value)
         else:
             raise OptionError(
-                f"options of a camera are size=1280x720, fps=30 and format=nv12, got {shown(f'{key}={value}')} in {shown(text)}"
+                f"options of a camera are size=1280x720, fps=30 and format=nv12, got {shown(f'{key}={value}')} "
+                f"in {shown(text)}"
             )
     return options
 

@@ -105,8 +105,8 @@ class GstSource(FrameSource):
         clock = self._pipeline.get_clock()
         if clock is None or pts is None:
             return time.monotonic()
-        running = clock.get_time() - self._pipeline.get_base_time()
-        return time.monotonic() - max(0.0, (running - pts) / self._gst.SECOND)
+        running = int(clock.get_time()) - int(self._pipeline.get_base_time())
+        return time.monotonic() - max(0.0, (running - pts) / 1e9)
 
     def interrupt(self) -> None:
         self._stopped = True
@@ -130,7 +130,8 @@ class GstSource(FrameSource):
         if color is None:
             known = ", ".join(COLORS)
             raise SourceError(
-                f'{shown(self.name)} gives {name or "no video"}, expected one of {known}; put "videoconvert !" before it'
+                f"{shown(self.name)} gives {name or 'no video'}, expected one of {known}; "
+                'put "videoconvert !" before the appsink'
             )
         planes = self._planes(sample.get_buffer(), info, color)
         frame = view_frame(planes, color)

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from fastyolo.sources.source import FrameSource
+if TYPE_CHECKING:
+    from fastyolo.sources.source import FrameSource
+    from fastyolo.sources.stdin import Picture
 
 Kind = Literal["picture", "video", "camera", "stream", "stdin", "gst"]
+
+IMAGE_SUFFIXES = frozenset(
+    (
+        ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".bmp", ".dib", ".gif", ".ppm", ".pgm", ".pbm", ".pnm",
+        ".webp", ".tif", ".tiff", ".avif", ".jp2", ".j2k", ".qoi",
+    )
+)  # fmt: skip
+"""What counts as a picture in a folder. A file named outright is tried whatever its suffix."""
 
 VIDEO_SUFFIXES = frozenset(
     (
@@ -26,18 +36,29 @@ def kind_of(source: str) -> Kind:
     """What a user means. A file or folder of that name is meant literally, whatever else the name could say."""
     if source == "-":
         return "stdin"
-    if source.startswith("/dev/") and _CAMERA.fullmatch(source):
+    camera, address = _CAMERA.fullmatch(source), _ADDRESS.fullmatch(source)
+    if camera and source.startswith("/dev/"):
         return "camera"
-    if not os.path.lexists(source) if "\0" not in source else False:
-        if source.startswith("gst:"):
-            return "gst"
-        if _ADDRESS.fullmatch(source):
-            return "stream"
-        if _CAMERA.fullmatch(source):
-            return "camera"
-    elif os.path.splitext(source)[1].lower() not in VIDEO_SUFFIXES and _begins_like_video(source):
+    if (camera or address or source.startswith("gst:")) and not os.path.lexists(source):
+        return "camera" if camera else "stream" if address else "gst"
+    suffix = os.path.splitext(source)[1].lower()
+    if suffix in VIDEO_SUFFIXES:
         return "video"
-    return "video" if os.path.splitext(source)[1].lower() in VIDEO_SUFFIXES else "picture"
+    return "picture" if suffix in IMAGE_SUFFIXES or not _begins_like_video(source) else "video"
+
+
+def open_any(source: str) -> Picture | FrameSource:
+    """The same, or the content of the single picture that comes by stdin or from a server."""
+    kind = kind_of(source)
+    if kind == "stream":
+        from fastyolo.sources.streams import fetch
+
+        return fetch(source)
+    if kind == "stdin":
+        from fastyolo.sources.stdin import read_stdin
+
+        return read_stdin()
+    return open_source(source)
 
 
 def open_source(source: str | os.PathLike[str] | int) -> FrameSource:
@@ -85,7 +106,6 @@ def looks_like_video(head: bytes) -> bool:
     """Whether these first bytes are those of a common video container. AVIF pictures begin as MP4 does."""
     if head[4:8] == b"ftyp":
         return head[8:12] not in (b"avif", b"avis", b"heic", b"heix", b"mif1")
-    return (
-        head.startswith((b"\x1a\x45\xdf\xa3", b"OggS", b"FLV", b"DKIF", b"YUV4MPEG2", b"\0\0\1\xba", b"\0\0\0\1"))
-        or (head.startswith(b"RIFF") and head[8:12] == b"AVI ")
-    )
+    return head.startswith(
+        (b"\x1a\x45\xdf\xa3", b"OggS", b"FLV", b"DKIF", b"YUV4MPEG2", b"\0\0\1\xba", b"\0\0\0\1")
+    ) or (head.startswith(b"RIFF") and head[8:12] == b"AVI ")

@@ -106,7 +106,7 @@ def _plane(decoded: av.VideoFrame, number: int, color: Color) -> UInt8Array:
 
 
 def _turned(frame: Frame, matrix: YuvMatrix | None, value_range: YuvRange | None, quarters: int) -> Frame:
-    """The frame turned counterclockwise by quarters of a turn: views again, where pixels do not share their chroma askew."""
+    """The frame turned counterclockwise by quarters of a turn: views again, unless that would shift the chroma."""
     down, across = frame.layout.group
     height, width = frame.size
     # Turned, 4:2:2 shares chroma the other way, and an odd side would shift the groups by one pixel.

@@ -5,13 +5,13 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import ModuleType
+from typing import Any
 
 from fastyolo.errors import SourceError
 
 
 @functools.cache
-def import_av() -> ModuleType:
+def import_av() -> Any:
     """Return the module `av`.
 
     Raises:

@@ -24,7 +24,7 @@ class Pending:
         index: its number in its source, from 0.
         timestamp: when it is to be shown, in seconds from the source's first frame; None where nothing tells.
         captured: when it was taken, or came in, by `time.monotonic()`; None where that means nothing, as in a file.
-        load: gives its pixels, or raises `CorruptFrame`. At most once, and of one source never from two threads at once.
+        load: gives its pixels, or raises `CorruptFrame`. At most once, and never in two threads at once.
     """
 
     index: int

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import select
+import stat
 import sys
 from typing import NamedTuple
 
 from fastyolo.errors import SourceError
+from fastyolo.sources.opening import looks_like_video
 from fastyolo.sources.source import FrameSource
 
 NAME = "-"
@@ -73,7 +75,13 @@ def read_stdin() -> Picture | FrameSource:
         raise SourceError("stdin is closed, expected a picture or a video on it")
     if sys.stdin.isatty():
         raise SourceError("stdin is a terminal, expected a picture or a video on it")
-    return read_pipe(Pipe(sys.stdin.fileno()))
+    descriptor = sys.stdin.fileno()
+    if stat.S_ISREG(os.fstat(descriptor).st_mode) and looks_like_video(os.pread(descriptor, 16, 0)):
+        from fastyolo.sources.video import AvSource
+
+        # Opened anew, as FFmpeg may have to look at its end first.
+        return AvSource(f"file:/dev/fd/{descriptor}", NAME)
+    return read_pipe(Pipe(descriptor))
 
 
 def read_pipe(pipe: Pipe) -> Picture | FrameSource:
@@ -87,8 +95,15 @@ def read_pipe(pipe: Pipe) -> Picture | FrameSource:
         first = _one_jpeg(pipe)
         if first is not None:
             return Picture(first)
-        return _video(pipe, format="mjpeg")
-    return _video(pipe)
+        return _video(pipe, "mjpeg")
+    try:
+        return _video(pipe)
+    except SourceError as error:
+        if head[4:8] == b"ftyp":
+            raise SourceError(
+                f"{error}; an MP4 that comes by a pipe must have its index in front (faststart)"
+            ) from None
+        raise
 
 
 def open_stdin() -> FrameSource:
@@ -103,7 +118,7 @@ def open_stdin() -> FrameSource:
     return found
 
 
-def _video(pipe: Pipe, **how: str) -> FrameSource:
+def _video(pipe: Pipe, format_name: str | None = None) -> FrameSource:
     from fastyolo.sources.video import AvSource
 
     class PipedSource(AvSource):
@@ -111,7 +126,7 @@ def _video(pipe: Pipe, **how: str) -> FrameSource:
             super().interrupt()
             pipe.interrupt()
 
-    return PipedSource(pipe, NAME, buffer_size=1 << 16, **how)
+    return PipedSource(pipe, NAME, buffer_size=1 << 16, format=format_name)
 
 
 def _all_of(pipe: Pipe) -> bytes:

@@ -51,7 +51,9 @@ class HttpSource(AvSource):
         self._response = response
         self._socket = _socket_of(response)
         try:
-            super().__init__(_Body(response), without_password(address), live=True, format="mpjpeg", buffer_size=1 << 16)
+            super().__init__(
+                _Body(response), without_password(address), live=True, format="mpjpeg", buffer_size=1 << 16
+            )
         except SourceError:
             response.close()
             raise

@@ -30,16 +30,17 @@ class AvSource(FrameSource):
     Codecs that keep each frame by itself (raw, MJPEG) are decoded only when a frame is asked for.
     """
 
-    def __init__(self, opened: Any, name: str, *, live: bool = False, options: Mapping[str, str] | None = None, **how: Any):
+    def __init__(
+        self, opened: Any, name: str, *, live: bool = False, options: Mapping[str, str] | None = None, **how: Any
+    ):
         """Open what `av.open` takes; `how` are its other arguments."""
-        av = import_av()
         self.name = name
         self.live = live
         self._stopped = False
         self._packets_seen = 0
         self._start: float | None = None
         with av_errors(f"cannot open {shown(name)}"):
-            self._container: av.container.InputContainer = av.open(opened, options=dict(options or {}), **how)
+            self._container = import_av().open(opened, options=dict(options or {}), **how)
         if not self._container.streams.video:
             self.close()
             raise SourceError(f"{shown(name)} has no video in it")

@@ -28,7 +28,8 @@ class Stream(Iterator[Detections]):
     """What `stream` returns: an iterator of `Detections`, to be closed (``with``, `close`, or by forgetting it).
 
     Attributes:
-        frame: the frame of the last detections, for ``found.plot(stream.frame)``.
+        found: the last detections.
+        frame: their frame, for ``found.plot(stream.frame)``.
         total: how many results there will be, if that can be told.
         delivered: how many there were.
     """
@@ -42,6 +43,7 @@ class Stream(Iterator[Detections]):
         retry: int,
         report: Callable[[str], None],
     ) -> None:
+        self.found: Detections | None = None
         self.frame: Frame | None = None
         self.delivered = 0
         self._most = selection.max_frames
@@ -74,13 +76,13 @@ class Stream(Iterator[Detections]):
             self.close()
             raise StopIteration
         try:
-            self.frame, found = next(self._results)
+            self.frame, self.found = next(self._results)
         except BaseException:
             # The end, a fault, or Ctrl-C.
             self.close()
             raise
         self.delivered += 1
-        return found
+        return self.found
 
     def close(self) -> None:
         """End all threads and give the source back. Twice does no harm."""

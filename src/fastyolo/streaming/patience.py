@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from typing import TypeVar
 
 from fastyolo.sources.source import FrameSource
 
+T = TypeVar("T")
 
-def opened(open_source: Callable[[], FrameSource]) -> FrameSource:
+
+def opened(open_source: Callable[[], T]) -> T:
     """Return what `open_source` returns or raise what it raises; it runs in a thread of its own.
 
-    Opening waits inside FFmpeg or the kernel, where no signal is looked at. Given up, the source is closed when it comes.
+    Opening waits inside FFmpeg or the kernel, where no signal is looked at. Given up, it is closed when it comes.
     """
     done = threading.Event()
     lock = threading.Lock()
-    result: list[FrameSource] = []
+    result: list[T] = []
     errors: list[BaseException] = []
     abandoned = False
 
@@ -27,7 +30,7 @@ def opened(open_source: Callable[[], FrameSource]) -> FrameSource:
         else:
             with lock:
                 if abandoned:
-                    source.close()
+                    _close(source)
                 else:
                     result.append(source)
         done.set()
@@ -39,8 +42,13 @@ def opened(open_source: Callable[[], FrameSource]) -> FrameSource:
         with lock:
             abandoned = True
             for source in result:
-                source.close()
+                _close(source)
         raise
     if errors:
         raise errors[0]
     return result[0]
+
+
+def _close(source: object) -> None:
+    if isinstance(source, FrameSource):
+        source.close()

@@ -70,7 +70,7 @@ class Pipeline:
         """End all threads, and wait for them so long."""
         self._source.interrupt()
         for channel in (self._arrived, self._prepared, self.results):
-            channel.close()  # type: ignore[attr-defined]
+            channel.close()
         end = time.monotonic() + timeout
         for thread in self._threads:
             thread.join(max(0.0, end - time.monotonic()))

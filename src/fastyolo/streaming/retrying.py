@@ -17,8 +17,8 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 10.0
 class Reopening:
     """Iterates over the frames of a source, and of what `reopen` gives when that breaks.
 
-    Frames keep counting up, and their time goes on by the clock. A source is tried `retry` times in a row; one that gave
-    a frame has all its tries again. `report` is told in a line what happens.
+    Frames keep counting up, and their time goes on by the clock. A source is tried `retry` times in a row; one that
+    gave a frame has all its tries again. `report` is told in a line what happens.
     """
 
     def __init__(
