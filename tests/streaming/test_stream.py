@@ -1,0 +1,234 @@
+"""`stream`: what is lost and what is not, how old results are, and that every end is an end."""
+
+from __future__ import annotations
+
+import gc
+import os
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+import fastyolo
+from fake_source import FakeCamera, FakeFile
+from fastyolo.detections import Detections
+from fastyolo.detector import Detector
+from fastyolo.errors import OptionError, SourceError
+from fastyolo.frames.frame import Frame
+from fastyolo.sources.source import Pending
+
+
+class QuickDetector(Detector):
+    """A detector whose network only waits: an accelerator that takes `seconds`."""
+
+    seconds = 0.0
+
+    def run(self, frame: Frame, **how: Any) -> Detections:
+        time.sleep(self.seconds)
+        return Detections.empty(self.names, frame.size)
+
+
+@pytest.fixture(scope="module")
+def bundled() -> QuickDetector:
+    return QuickDetector(threads=1)
+
+
+@pytest.fixture
+def detector(bundled: QuickDetector) -> Iterator[QuickDetector]:
+    yield bundled
+    bundled.seconds = 0.0
+
+
+def own_threads() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("fastyolo")]
+
+
+@pytest.fixture(autouse=True)
+def _no_thread_is_left() -> Iterator[None]:
+    yield
+    assert own_threads() == []
+
+
+def test_a_file_loses_no_frame_however_slow_the_consumer(detector: QuickDetector) -> None:
+    source = FakeFile(30)
+    with fastyolo.stream(source, detector=detector) as stream:
+        assert stream.total == 30
+        for number, _ in enumerate(stream):
+            assert stream.frame is not None
+            assert int(stream.frame.planes[0][0, 0, 0]) == number
+            time.sleep(0.005)
+            assert len(source.loaded) <= number + 8, "memory grows with a slow consumer"
+    assert stream.delivered == 30
+    assert stream.dropped == 0
+    assert source.closed
+
+
+def test_a_camera_gives_the_newest_frame_and_counts_the_others(detector: QuickDetector) -> None:
+    source = FakeCamera(40, 200.0)
+    seen = []
+    with pytest.raises(SourceError, match="was lost"), fastyolo.stream(source, detector=detector) as stream:
+        for found in stream:
+            assert stream.frame is not None
+            seen.append(stream.frame.index)
+            assert found.age is not None
+            assert found.age < 0.1
+            time.sleep(0.02)
+    assert seen == sorted(set(seen))
+    assert 5 <= len(seen) < 20
+    assert seen[-1] == 39
+    assert len(seen) + stream.dropped == 40
+
+
+def test_what_a_camera_drops_is_never_loaded(detector: QuickDetector) -> None:
+    detector.seconds = 0.03
+    source = FakeCamera(40, 200.0)
+    with pytest.raises(SourceError), fastyolo.stream(source, detector=detector) as stream:
+        list(stream)
+    assert len(source.loaded) < 15
+
+
+@pytest.mark.slow
+def test_results_are_no_older_than_a_frame_and_a_run(detector: QuickDetector) -> None:
+    detector.seconds = 0.01
+    ages = []
+    with fastyolo.stream(FakeCamera(100), detector=detector, max_frames=40) as stream:
+        ages = sorted(found.age or 0.0 for found in stream)
+    # One interval, the run, and 5 ms; the machine that tests may be busy for a few of them.
+    assert ages[int(0.9 * len(ages))] <= 1 / 30 + 0.010 + 0.005
+
+
+def test_corrupt_frames_are_counted(detector: QuickDetector) -> None:
+    with fastyolo.stream(FakeFile(6, corrupt=(2, 3)), detector=detector) as stream:
+        assert len(list(stream)) == 4
+    assert stream.corrupt == 2
+
+
+def test_which_frames(detector: QuickDetector) -> None:
+    def numbers(**how: Any) -> list[int]:
+        with fastyolo.stream(FakeFile(30), detector=detector, **how) as stream:
+            return [stream.frame.index for _ in stream if stream.frame is not None and stream.frame.index is not None]
+
+    assert numbers(every=10) == [0, 10, 20]
+    assert numbers(max_frames=2) == [0, 1]
+    assert numbers(start=0.5, duration=0.1) == [15, 16, 17]
+    assert numbers(start=0.5, every=6, max_frames=2) == [18, 24]
+    assert numbers(start=10.0) == []
+
+
+def test_realtime_plays_a_file_like_a_camera(detector: QuickDetector) -> None:
+    began = time.monotonic()
+    with fastyolo.stream(FakeFile(8), detector=detector, realtime=True) as stream:
+        assert len(list(stream)) + stream.dropped == 8
+    assert 7 / 30 <= time.monotonic() - began < 1
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"every": 0},
+        {"max_frames": 0},
+        {"start": -1.0},
+        {"start": float("nan")},
+        {"duration": 0.0},
+        {"retry": -1},
+    ],
+)
+def test_options_outside_their_domain(detector: QuickDetector, wrong: dict[str, Any]) -> None:
+    with pytest.raises(OptionError, match=next(iter(wrong))):
+        fastyolo.stream(FakeFile(1), detector=detector, **wrong)
+
+
+def test_an_error_in_any_stage_ends_all(detector: QuickDetector, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Breaking(FakeFile):
+        def __iter__(self) -> Iterator[Pending]:
+            yield from list(super().__iter__())[:2]
+            raise RuntimeError("reading")
+
+    with pytest.raises(RuntimeError, match="reading"):
+        list(fastyolo.stream(Breaking(5), detector=detector))
+
+    def refuse(*_: object, **__: object) -> None:
+        raise RuntimeError("detecting")
+
+    monkeypatch.setattr(detector, "run", refuse)
+    with pytest.raises(RuntimeError, match="detecting"):
+        list(fastyolo.stream(FakeFile(50), detector=detector))
+    monkeypatch.undo()
+    monkeypatch.setattr(FakeFile, "_load", refuse)
+    with pytest.raises(RuntimeError, match="detecting"):
+        list(fastyolo.stream(FakeFile(50), detector=detector))
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_closing_early_ends_all_threads(detector: QuickDetector, live: bool) -> None:
+    source = FakeCamera(1000, 100.0) if live else FakeFile(1000)
+    stream = fastyolo.stream(source, detector=detector)
+    next(stream)
+    began = time.monotonic()
+    stream.close()
+    assert time.monotonic() - began < 0.5
+    assert own_threads() == []
+    assert source.closed
+    assert list(stream) == []
+    stream.close()
+
+
+def test_forgetting_it_ends_all_threads(detector: QuickDetector) -> None:
+    for _ in fastyolo.stream(FakeFile(1000), detector=detector):
+        break
+    gc.collect()
+    assert own_threads() == []
+
+
+def test_a_camera_that_broke_is_opened_again(detector: QuickDetector, monkeypatch: pytest.MonkeyPatch) -> None:
+    from fastyolo.streaming import Stream, retrying
+    from fastyolo.streaming.selection import Selection
+
+    monkeypatch.setattr(retrying, "FIRST_PAUSE", 0.01)
+    said: list[str] = []
+    answers: list[Any] = [SourceError("not yet"), FakeCamera(3, 50.0), *[SourceError("gone")] * 3]
+
+    def reopen() -> FakeCamera:
+        answer = answers.pop(0)
+        if isinstance(answer, SourceError):
+            raise answer
+        return answer
+
+    with (
+        pytest.raises(SourceError, match="gone"),
+        Stream(FakeCamera(3, 50.0), reopen, detector, Selection(), 3, said.append) as stream,
+    ):
+        seen = []
+        for _ in stream:
+            assert stream.frame is not None
+            seen.append((stream.frame.index, stream.frame.timestamp))
+    assert [index for index, _ in seen] == list(range(6))
+    assert all(later > earlier for (_, earlier), (_, later) in zip(seen, seen[1:], strict=False))
+    assert said == [
+        "fake camera was lost; trying again in 0.01 s (1 of 3)",
+        "not yet; trying again in 0.02 s (2 of 3)",
+        "fake camera was lost; trying again in 0.01 s (1 of 3)",
+        "gone; trying again in 0.02 s (2 of 3)",
+        "gone; trying again in 0.04 s (3 of 3)",
+    ]
+
+
+@pytest.mark.slow
+def test_ten_thousand_frames_take_no_more_than_a_hundred(detector: QuickDetector) -> None:
+    def held() -> tuple[int, int, int]:
+        with open("/proc/self/statm") as file:
+            pages = int(file.read().split()[1])
+        return pages * 4096, threading.active_count(), len(os.listdir("/proc/self/fd"))
+
+    with fastyolo.stream(FakeFile(10_000), detector=detector) as stream:
+        before = after = held()
+        for number, _ in enumerate(stream):
+            if number == 500:
+                before = held()
+            if number == 9_900:
+                after = held()
+    assert after[0] - before[0] < 4 << 20
+    assert after[1:] == before[1:]
+    assert stream.delivered == 10_000
