@@ -124,11 +124,13 @@ def test_passwords_are_not_shown() -> None:
 def test_a_cut_rtsp_camera_is_opened_again(detector: fastyolo.Detector, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retrying, "FIRST_PAUSE", 0.2)
     port = free_port()
-    address = f"rtsp://127.0.0.1:{port}/bars"
+    address = f"rtsp://127.0.0.1:{port}/h264"
     said: list[str] = []
     with rtsp_server(port):
         stream = fastyolo.stream(address, detector=detector, retry=8, report=said.append)
         first = [next(stream) for _ in range(5)]
+        with fastyolo.stream(f"rtsp://127.0.0.1:{port}/jpeg", detector=detector, max_frames=3) as jpeg:
+            assert [found.orig_shape for found in jpeg] == [(240, 320)] * 3
     assert first[-1].orig_shape == (240, 320)
     with rtsp_server(port):
         while not said:

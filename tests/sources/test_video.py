@@ -74,9 +74,7 @@ def test_every_frame_has_the_boxes_of_the_frame_alone(
 
 @pytest.mark.parametrize("degrees", [90, 180, 270])
 @pytest.mark.parametrize("size", [(320, 240), (321, 239)])
-def test_rotation_is_honoured(
-    tmp_path: Path, pictures: list[Image.Image], degrees: int, size: tuple[int, int]
-) -> None:
+def test_rotation_is_honoured(tmp_path: Path, pictures: list[Image.Image], degrees: int, size: tuple[int, int]) -> None:
     upright = [picture.resize(size) for picture in pictures[:2]]
     turned = [picture.rotate(degrees, expand=True) for picture in upright]
     pixels = "yuv420p" if size[0] % 2 == 0 else "yuvj422p"

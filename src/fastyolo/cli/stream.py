@@ -73,6 +73,8 @@ def results(name: str, detector: Detector, wanted: Wanted, saved: Saved) -> Iter
     """The result of every frame of a source, or of the single picture it turns out to be; last an error, if any."""
     try:
         yield from _results(name, detector, wanted, saved)
+    except OptionError:
+        raise
     except FastYoloError as error:
         yield Result(name, error=str(error))
 

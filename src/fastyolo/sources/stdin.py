@@ -6,7 +6,8 @@ import os
 import select
 import stat
 import sys
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 from fastyolo.errors import SourceError
 from fastyolo.sources.opening import looks_like_video
@@ -96,14 +97,7 @@ def read_pipe(pipe: Pipe) -> Picture | FrameSource:
         if first is not None:
             return Picture(first)
         return _video(pipe, "mjpeg")
-    try:
-        return _video(pipe)
-    except SourceError as error:
-        if head[4:8] == b"ftyp":
-            raise SourceError(
-                f"{error}; an MP4 that comes by a pipe must have its index in front (faststart)"
-            ) from None
-        raise
+    return _video(pipe)
 
 
 def open_stdin() -> FrameSource:
@@ -121,7 +115,16 @@ def open_stdin() -> FrameSource:
 def _video(pipe: Pipe, format_name: str | None = None) -> FrameSource:
     from fastyolo.sources.video import AvSource
 
+    is_mp4 = pipe.peek(8)[4:] == b"ftyp"
+
     class PipedSource(AvSource):
+        def _packets(self) -> Iterator[Any]:
+            try:
+                yield from super()._packets()
+            except SourceError as error:
+                cure = "; an MP4 by a pipe must have its index in front (faststart)" if is_mp4 else ""
+                raise SourceError(f"{error}{cure}") from None
+
         def interrupt(self) -> None:
             super().interrupt()
             pipe.interrupt()
