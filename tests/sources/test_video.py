@@ -72,6 +72,19 @@ def test_every_frame_has_the_boxes_of_the_frame_alone(
         assert same(result, alone(planes_of(frame), color=color))
 
 
+@pytest.mark.slow
+def test_three_hundred_frames_of_coco(tmp_path: Path, coco_dir: Path) -> None:
+    paths = sorted((coco_dir / "val2017").glob("*.jpg"))
+    pictures = [Image.open(path).convert("RGB").resize((480, 360)) for path in paths[:100]]
+    clip = make_clip(tmp_path / "coco.mp4", [picture for picture in pictures for _ in range(3)])
+    alone = fastyolo.Detector(yuv_matrix="bt601", yuv_range="limited")
+    with fastyolo.stream(clip, detector=fastyolo.Detector()) as stream:
+        found = list(stream)
+    assert len(found) == 300
+    for result, frame in zip(found, decoded(clip), strict=True):
+        assert same(result, alone(planes_of(frame), color="i420"))
+
+
 @pytest.mark.parametrize("degrees", [90, 180, 270])
 @pytest.mark.parametrize("size", [(320, 240), (321, 239)])
 def test_rotation_is_honoured(tmp_path: Path, pictures: list[Image.Image], degrees: int, size: tuple[int, int]) -> None:
