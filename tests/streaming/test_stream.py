@@ -21,6 +21,8 @@ from fastyolo.errors import OptionError, SourceError
 from fastyolo.frames.frame import Frame
 from fastyolo.sources.source import Pending
 
+pytestmark = pytest.mark.pc("is about seconds and threads, of which an emulated board has others")
+
 
 class QuickDetector(Detector):
     """A detector whose network only waits: an accelerator that takes `seconds`."""

@@ -40,12 +40,12 @@ def make_clip(
         stream: Any = output.add_stream(codec, rate=fps, options={**_QUICK.get(codec, {}), **(options or {})})
         stream.width, stream.height = pictures[0].size
         stream.pix_fmt = pixels
-        stream.time_base = stream.codec_context.time_base = Fraction(1, 1000 * fps)
+        stream.time_base = stream.codec_context.time_base = Fraction(1, 90_000)
         for name, value in (tags or {}).items():
             setattr(stream.codec_context, name, value)
         for index, picture in enumerate(pictures):
             frame = av.VideoFrame.from_image(picture.convert("RGB")).reformat(format=pixels)
-            frame.pts = round((index / fps if times is None else times[index]) * 1000 * fps)
+            frame.pts = round((index / fps if times is None else times[index]) * 90_000)
             frame.time_base = stream.time_base
             output.mux(stream.encode(frame))
         output.mux(stream.encode(None))

@@ -41,10 +41,11 @@ class AvSource(FrameSource):
         self._start: float | None = None
         with av_errors(f"cannot open {shown(name)}"):
             self._container = import_av().open(opened, options=dict(options or {}), **how)
-        if not self._container.streams.video:
+        stream = self._container.streams.best("video")
+        if stream is None:
             self.close()
             raise SourceError(f"{shown(name)} has no video in it")
-        self._stream = self._container.streams.video[0]
+        self._stream = stream
         self._describe()
 
     def _describe(self) -> None:
