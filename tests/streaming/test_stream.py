@@ -180,6 +180,21 @@ def test_closing_early_ends_all_threads(detector: QuickDetector, live: bool) -> 
     stream.close()
 
 
+def test_a_slow_network_does_not_keep_a_closed_camera(detector: QuickDetector) -> None:
+    detector.seconds = 1.3
+    source = FakeCamera(1000, 100.0)
+    stream = fastyolo.stream(source, detector=detector)
+    time.sleep(0.1)
+    began = time.monotonic()
+    stream.close()
+    assert time.monotonic() - began < 1
+    assert not source.closed, "it may still be reading from it"
+    for thread in threading.enumerate():
+        if thread.name.startswith("fastyolo"):
+            thread.join(2)
+    assert source.closed
+
+
 def test_forgetting_it_ends_all_threads(detector: QuickDetector) -> None:
     for _ in fastyolo.stream(FakeFile(1000), detector=detector):
         break

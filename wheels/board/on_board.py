@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -23,8 +24,8 @@ from fastyolo.sources.pyav import import_av
 CAMERA, OUTPUT = "/dev/video0", "/dev/video1"
 WIDTH, HEIGHT = 1280, 720
 FORMATS = {
-    "nv12": "nv12", "nv21": "nv21", "yuv420p": "i420", "yuv422p": "i422", "yuyv": "yuyv", "uyvy": "uyvy",
-    "yvyu": "yvyu", "rgb24": "rgb", "bgr24": "bgr", "grey": "grey",
+    "nv12": "nv12", "yuv420p": "i420", "yuv422p": "i422", "yuyv": "yuyv", "uyvy": "uyvy", "rgb24": "rgb", "bgr24": "bgr",
+    "bgr0": "bgrx", "grey": "grey",
 }  # fmt: skip
 
 
@@ -79,10 +80,17 @@ def detect() -> dict[str, Any]:
 def refusals() -> dict[str, str]:
     """What is said where a camera cannot be had."""
     said = {}
-    for name in (f"{CAMERA}?size=123x77", f"{CAMERA}?format=nonsense", OUTPUT, "/dev/video7", "/dev/null"):
+    for name in (
+        f"{CAMERA}?size=123x77",
+        f"{CAMERA}?format=nonsense",
+        f"{CAMERA}?format=nv21",
+        OUTPUT,
+        "/dev/video7",
+        "/dev/null",
+    ):
         try:
-            open_camera(name).close()
-            said[name] = "opened"
+            with open_camera(name) as source:
+                said[name] = f"opened at {source.size}"  # type: ignore[attr-defined]
         except fastyolo.FastYoloError as error:
             said[name] = str(error)
     with open_camera(f"{CAMERA}?size=640x360") as first:
@@ -118,8 +126,8 @@ def formats() -> dict[str, Any]:
                 pixels = to_rgb(frame).astype(int)
             rgb = pixels if rgb is None else rgb
             if name == "grey":
-                expected = rgb @ np.array([0.299, 0.587, 0.114])
-                pixels, rgb_now = pixels[..., 0].astype(float), expected
+                # Its grey is what its Y' is: 16 to 235.
+                pixels, rgb_now = pixels[..., 0], rgb @ np.array([0.299, 0.587, 0.114]) * 219 / 255 + 16
             else:
                 rgb_now = rgb
             found[name] = [frame.color, list(frame.size), round(float(np.abs(pixels - rgb_now).mean()), 2), color]
@@ -130,10 +138,13 @@ def formats() -> dict[str, Any]:
 
 def age() -> dict[str, Any]:
     """Newest frames from a camera of 30 frames a second, for a network of 10 ms."""
-    began = time.monotonic()
+    # By default vivid stamps a frame with the time at which its successor will begin.
+    v4l2(CAMERA, "--set-ctrl=timestamp_source=1")
     source = f"{CAMERA}?size=640x360&fps=30&format=nv12"
     with fastyolo.stream(source, detector=Waiting(0.010), max_frames=90) as stream:  # type: ignore[arg-type]
-        ages = [found.age for found in stream]
+        next(stream)
+        began = time.monotonic()
+        ages = [found.age or 0.0 for found in stream]
     rate = len(ages) / (time.monotonic() - began)
     ages = sorted(ages[10:])
     return {"median": ages[len(ages) // 2], "p90": ages[int(len(ages) * 0.9)], "rate": rate, "dropped": stream.dropped}
@@ -172,6 +183,9 @@ def loopback() -> dict[str, Any]:
     finally:
         sending.kill()
         sending.wait()
+        for thread in threading.enumerate():
+            if thread.name.startswith("fastyolo"):
+                thread.join()  # the network of one more frame
 
 
 def faults() -> dict[str, Any]:

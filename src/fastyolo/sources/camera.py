@@ -41,16 +41,16 @@ class CameraSource(AvSource):
             raise _explained(error, path) from None
         self._descriptor = next(iter(_descriptors(path) - before), None)
         self._clock_offset: float | None = None
-        self._check_size(path, options.get("video_size"))
+        codec = self._stream.codec_context
+        self._check(path, options.get("video_size"), f"{self.size[1]}x{self.size[0]}")
+        self._check(path, options.get("input_format"), codec.pix_fmt if codec.name == "rawvideo" else codec.name)
 
-    def _check_size(self, path: str, wanted: str | None) -> None:
-        height, width = self.size
-        if wanted is not None and wanted != f"{width}x{height}":
+    def _check(self, path: str, wanted: str | None, given: str) -> None:
+        """Drivers and FFmpeg give something else, without a word, where they do not know what is asked for."""
+        if wanted is not None and wanted != given:
             self.close()
-            raise SourceError(
-                f"{path} does not capture at {wanted}, it would give {width}x{height}; it offers "
-                f"{v4l2.in_words(v4l2.offers(path)) or 'nothing that it names'}"
-            )
+            offered = v4l2.in_words(v4l2.offers(path)) or "nothing that it names"
+            raise SourceError(f"{path} does not capture {wanted}, it would give {given}; it offers {offered}")
 
     def _captured(self, timestamp: float | None) -> float | None:
         if timestamp is None:
@@ -142,7 +142,7 @@ def _options(query: str, text: str) -> dict[str, str]:
 
 
 _FORMAT_NAMES = {
-    "i420": "yuv420p", "i422": "yuv422p", "yuyv": "yuyv422", "yuy2": "yuyv422", "uyvy": "uyvy422", "yvyu": "yvyu422",
+    "i420": "yuv420p", "i422": "yuv422p", "yuyv": "yuyv422", "yuy2": "yuyv422", "uyvy": "uyvy422",
     "grey": "gray", "rgb": "rgb24", "bgr": "bgr24", "bgrx": "bgr0", "mjpg": "mjpeg",
 }  # fmt: skip
 

@@ -23,11 +23,10 @@ _CAPTURE, _CAPTURE_MPLANE, _DEVICE_CAPS = 0x1, 0x1000, 0x80000000
 _TYPE_CAPTURE, _TYPE_CAPTURE_MPLANE = 1, 9
 
 FORMATS = {
-    "NV12": "nv12", "NV21": "nv21", "YU12": "yuv420p", "422P": "yuv422p", "YUYV": "yuyv422", "UYVY": "uyvy422",
-    "YVYU": "yvyu422", "GREY": "gray", "RGB3": "rgb24", "BGR3": "bgr24", "BGR4": "bgr0", "XR24": "bgr0",
-    "MJPG": "mjpeg", "JPEG": "mjpeg", "H264": "h264",
+    "NV12": "nv12", "YU12": "yuv420p", "422P": "yuv422p", "YUYV": "yuyv422", "UYVY": "uyvy422", "GREY": "gray",
+    "RGB3": "rgb24", "BGR3": "bgr24", "BGR4": "bgr0", "MJPG": "mjpeg", "JPEG": "mjpeg", "H264": "h264",
 }  # fmt: skip
-"""V4L2's names of formats -> FFmpeg's, those first that cost the kernel least."""
+"""V4L2's names of formats -> FFmpeg's, of those that it captures; those first that cost the kernel least."""
 
 
 class Device(NamedTuple):

@@ -49,6 +49,9 @@ class Pipeline:
         self._prepared: Channel[_Loaded] = Channel(waiting)
         self._unused: deque[Tensor] = deque()
         self._threads: list[threading.Thread] = []
+        self._lock = threading.Lock()
+        self._running = 0
+        self._closing = False
         self._start("read", self._selected, self._arrived)
         if live:
             self._start("detect", lambda: self._detected(self._loaded()), self.results)
@@ -71,11 +74,13 @@ class Pipeline:
         self._source.interrupt()
         for channel in (self._arrived, self._prepared, self.results):
             channel.close()
+        with self._lock:
+            self._closing = True
+            if not self._running:
+                self._source.source.close()
         end = time.monotonic() + timeout
         for thread in self._threads:
             thread.join(max(0.0, end - time.monotonic()))
-        if not any(thread.is_alive() for thread in self._threads):
-            self._source.source.close()
 
     def _start(self, name: str, work: Callable[[], Iterable[Any]], output: Channel[Any]) -> None:
         def run() -> None:
@@ -87,10 +92,17 @@ class Pipeline:
                 output.finish(error)
             else:
                 output.finish()
+            with self._lock:
+                # The last one out closes the door: a network that takes seconds must not keep a camera open for ever.
+                self._running -= 1
+                if self._closing and not self._running:
+                    self._source.source.close()
 
         # A daemon: one that waits inside the kernel must not keep the process from ending.
         thread = threading.Thread(target=run, name=f"fastyolo {name}", daemon=True)
         self._threads.append(thread)
+        with self._lock:
+            self._running += 1
         thread.start()
 
     def _selected(self) -> Iterator[Pending]:
