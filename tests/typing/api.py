@@ -39,6 +39,16 @@ def detecting(frame: npt.NDArray[np.uint8], mask: npt.NDArray[np.bool_]) -> None
     assert_type(fastyolo.__version__, str)
 
 
+def streaming(detector: Detector) -> None:
+    with fastyolo.stream("clip.mp4", detector=detector, every=2, max_frames=10) as stream:
+        assert_type(stream, fastyolo.Stream)
+        for found in stream:
+            assert_type(found, Detections)
+            assert_type(found.timestamp, float | None)
+        assert_type(stream.dropped, int)
+    fastyolo.stream(0)
+
+
 def wrong_calls(heads: list[npt.NDArray[np.float32]]) -> None:
     fastyolo.decode_nms(heads, nms="soft")  # type: ignore[arg-type]
     fastyolo.decode_nms(heads, 0.5)  # type: ignore[call-arg,arg-type]

@@ -24,8 +24,8 @@ from fastyolo.sources.pyav import import_av
 CAMERA, OUTPUT = "/dev/video0", "/dev/video1"
 WIDTH, HEIGHT = 1280, 720
 FORMATS = {
-    "nv12": "nv12", "yuv420p": "i420", "yuv422p": "i422", "yuyv": "yuyv", "uyvy": "uyvy", "rgb24": "rgb", "bgr24": "bgr",
-    "bgr0": "bgrx", "grey": "grey",
+    "nv12": "nv12", "yuv420p": "i420", "yuv422p": "i422", "yuyv": "yuyv", "uyvy": "uyvy", "rgb24": "rgb",
+    "bgr24": "bgr", "bgr0": "bgrx", "grey": "grey",
 }  # fmt: skip
 
 
