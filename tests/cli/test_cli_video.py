@@ -117,6 +117,7 @@ def test_one_picture_by_its_name(clips: Path, tmp_path: Path) -> None:
         (("gst:videotestsrc ! appsink",), 1, "python3-gst-1.0"),
         (("rtsp://127.0.0.1:9/x",), 1, "Connection refused"),
         (("x.mp4", "-f", "yolo"), 2, "--format yolo is for pictures"),
+        (("x.mp4", "-f", "coco"), 2, "--format coco is for pictures"),
         (("x.mp4", "-o", "x.mp4"), 1, "x.mp4 is what is read"),
         (("x.mp4", "x.mkv", "-o", "y.mp4"), 2, "for one source, got 2"),
         (("hopper.jpg", "-o", "y.mp4"), 2, "is a video, but hopper.jpg is a picture"),

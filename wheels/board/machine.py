@@ -58,7 +58,10 @@ def site_packages(wheel: Path) -> Path:
     target = ["--only-binary=:all:", "--python-version=3.11", "--implementation=cp", *platforms, f"--target={folder}"]
     # pip on a PC chooses the runtime for a PC, so the board's is named.
     needed = [f"{wheel}[video]", "numpy<2", "tflite-runtime"]
-    subprocess.run([sys.executable, "-m", "pip", "install", "-qqq", "--no-compile", *target, *needed], check=True)
+    subprocess.run(
+        [sys.executable, "-m", "pip", "install", "-q", "--no-warn-conflicts", "--no-compile", *target, *needed],
+        check=True,
+    )
     done.write_text(identity)
     return folder
 

@@ -150,7 +150,7 @@ def detect(
     folder = output if output is not None and file is None else DEFAULT_OUTPUT
     # Where the format itself writes files, a folder alone asks for those, and --save for pictures beside them.
     saves = save or save_frames or (output is not None and file is None and not writes.writes_files)
-    if videos and writes.writes_files:
+    if videos and writes.pictures_only:
         raise OptionError(f"--format {output_format.value} is for pictures; of a video take jsonl or csv")
     if saves or writes.writes_files:
         _make_folder(folder)

@@ -50,6 +50,9 @@ class ResultWriter:
     The document stays well formed when an exception ends the block early.
     """
 
+    pictures_only = False
+    """Whether it has no place for which frame of a video something was found in."""
+
     writes_files = False
     """Whether it writes a file for each picture, into `Output.folder`."""
 
