@@ -53,8 +53,8 @@ def to_coco(detections: Detections, image_id: int, category_ids: Sequence[int] |
 class CocoWriter(ResultWriter):
     """A COCO results file, as pycocotools' ``loadRes`` takes it: one array, an entry and line for each box.
 
-    `image_id` is the number that the file is called by, as COCO's pictures are (000000000139.jpg), else which picture it
-    is, from 1. Each entry also has its `file_name`. Pictures that failed have no entry.
+    `image_id` is the number that the file is called by, as COCO's pictures are (000000000139.jpg), else which picture
+    it is, from 1. Each entry also has its `file_name`. Pictures that failed have no entry.
     """
 
     pictures_only = True
