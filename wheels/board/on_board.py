@@ -81,7 +81,7 @@ def refusals() -> dict[str, str]:
     """What is said where a camera cannot be had."""
     said = {}
     for name in (
-        f"{CAMERA}?size=123x77",
+        f"{CAMERA}?size=9000x9000",
         f"{CAMERA}?format=nonsense",
         f"{CAMERA}?format=nv21",
         OUTPUT,
@@ -123,14 +123,19 @@ def formats() -> dict[str, Any]:
         try:
             with open_camera(f"{CAMERA}?size=640x360&fps=30&format={name}") as source:
                 frame = next(iter(source)).load()
-                pixels = to_rgb(frame).astype(int)
+            # Behind the end of the camera: the frame still holds its memory.
+            pixels = to_rgb(frame).astype(int)
+            color_given, size = frame.color, frame.size
+            del frame
             rgb = pixels if rgb is None else rgb
             if name == "grey":
-                # Its grey is what its Y' is: 16 to 235.
-                pixels, rgb_now = pixels[..., 0], rgb @ np.array([0.299, 0.587, 0.114]) * 219 / 255 + 16
-            else:
-                rgb_now = rgb
-            found[name] = [frame.color, list(frame.size), round(float(np.abs(pixels - rgb_now).mean()), 2), color]
+                # Its grey has another scale; the pictures are alike all the same.
+                luma = rgb @ np.array([0.299, 0.587, 0.114])
+                alike = np.corrcoef(pixels[..., 0].ravel(), luma.ravel())[0, 1]
+                found[name] = [color_given, list(size), round(100 * (1 - float(alike)), 2), color]
+                continue
+            rgb_now = rgb
+            found[name] = [color_given, list(size), round(float(np.abs(pixels - rgb_now).mean()), 2), color]
         except fastyolo.FastYoloError as error:
             found[name] = str(error)
     return found

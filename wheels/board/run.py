@@ -53,7 +53,7 @@ def check_detect(found: dict[str, Any]) -> None:
 
 def check_refusals(found: dict[str, str]) -> None:
     for name, said in {
-        "/dev/video0?size=123x77": "it offers",
+        "/dev/video0?size=9000x9000": "it offers",
         "/dev/video0?format=nonsense": "it offers",
         "/dev/video0?format=nv21": "does not capture nv21",
         "/dev/video1": "does not capture; there is /dev/video0",

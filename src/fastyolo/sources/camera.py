@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 import select
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 from fastyolo.errors import OptionError, SourceError
 from fastyolo.files import shown
 from fastyolo.sources import v4l2
+from fastyolo.sources.lending import Lender, Loan
 from fastyolo.sources.pyav import import_av
-from fastyolo.sources.video import AvSource
+from fastyolo.sources.video import AvSource, seconds_of
 
 if TYPE_CHECKING:
     import av
+
+    from fastyolo.frames.frame import Frame
 
 _NO_FRAME_SECONDS = 10.0
 """A camera that gives no frame for so long is broken, or has no picture."""
@@ -32,7 +37,10 @@ _DESIRABLE = list(dict.fromkeys(v4l2.FORMATS.values()))
 class CameraSource(AvSource):
     """Frames as the driver gives them, with the driver's own timestamps."""
 
+    lends = True
+
     def __init__(self, path: str, options: dict[str, str]) -> None:
+        self._lender = Lender(super().close)
         before = _descriptors(path)
         given = {"fflags": _NONBLOCKING, **options}
         try:
@@ -44,6 +52,23 @@ class CameraSource(AvSource):
         codec = self._stream.codec_context
         self._check(path, options.get("video_size"), f"{self.size[1]}x{self.size[0]}")
         self._check(path, options.get("input_format"), codec.pix_fmt if codec.name == "rawvideo" else codec.name)
+
+    def close(self) -> None:
+        self._stopped = True
+        self._lender.close()
+
+    def _undecoded(self, packets: Iterator[av.Packet]) -> Iterator[tuple[float | None, Any]]:
+        for packet in packets:
+            loan = self._lender.lend(packet)
+            yield seconds_of(packet), partial(self._load_lent, loan)
+            del packet, loan
+
+    def _load_lent(self, loan: Loan, index: int, timestamp: float | None) -> Frame:
+        frame = self._load(loan.things[0], index, timestamp)
+        if self._stream.codec_context.name != "rawvideo":
+            return frame
+        # The decoder of raw video looks at the camera's buffer itself.
+        return dataclasses.replace(frame, planes=tuple(map(loan.view, frame.planes)))
 
     def _check(self, path: str, wanted: str | None, given: str) -> None:
         """Drivers and FFmpeg give something else, without a word, where they do not know what is asked for."""

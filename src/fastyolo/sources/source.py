@@ -41,6 +41,7 @@ class FrameSource:
         live: frames come by themselves, whether or not anybody is ready for them; its end is a fault.
         frames: how many there are, if known beforehand.
         duration: how many seconds, if known beforehand.
+        lends: its frames lie in memory of the system, which stays open for as long as one of them is looked at.
         corrupt: frames and packets that were skipped so far.
         problem: why a source that ended did so before its time, if it did.
     """
@@ -49,6 +50,7 @@ class FrameSource:
     live: bool = False
     frames: int | None = None
     duration: float | None = None
+    lends: bool = False
     corrupt: int = 0
     problem: str | None = None
     notes: tuple[str, ...] = ()

@@ -112,7 +112,7 @@ class AvSource(FrameSource):
     def _undecoded(self, packets: Iterator[av.Packet]) -> Iterator[tuple[float | None, Any]]:
         for packet in packets:
             if packet.size:
-                yield _seconds(packet), partial(self._load, packet)
+                yield seconds_of(packet), partial(self._load, packet)
 
     def _load(self, packet: av.Packet, index: int, timestamp: float | None) -> Frame:
         try:
@@ -155,7 +155,7 @@ class AvSource(FrameSource):
         before = 0
         waiting: list[av.Packet] = []
         for packet in packets:
-            at = _seconds(packet)
+            at = seconds_of(packet)
             if at is not None and origin is None:
                 origin = self._beginning(at)
             arrived = packet.size == 0 or (at is not None and at - (origin or 0) >= start)
@@ -195,5 +195,6 @@ def open_video(path: str | os.PathLike[str]) -> AvSource:
     return AvSource(f"file:{Path(name)}", name)
 
 
-def _seconds(packet: av.Packet) -> float | None:
+def seconds_of(packet: av.Packet) -> float | None:
+    """When a packet is to be shown, by its stream's own clock."""
     return None if packet.pts is None else float(packet.pts * packet.time_base)

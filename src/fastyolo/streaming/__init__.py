@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import weakref
 from collections.abc import Callable, Iterator
@@ -86,6 +87,9 @@ class Stream(Iterator[Detections]):
 
     def close(self) -> None:
         """End all threads and give the source back. Twice does no harm."""
+        if self._end.alive and self.source.lends and self.frame is not None:
+            # A camera stays open for as long as somebody looks at its memory.
+            self.frame = dataclasses.replace(self.frame, planes=tuple(plane.copy() for plane in self.frame.planes))
         self._end()
 
     def __enter__(self) -> Self:
