@@ -11,6 +11,7 @@ from contextlib import suppress
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import pytest
 
 import fastyolo
@@ -102,6 +103,17 @@ def test_results_are_no_older_than_a_frame_and_a_run(detector: QuickDetector) ->
         ages = sorted(found.age or 0.0 for found in stream)
     # One interval, the run, and 5 ms; the machine that tests may be busy for a few of them.
     assert ages[int(0.9 * len(ages))] <= 1 / 30 + 0.010 + 0.005
+
+
+def test_the_last_frame_outlives_what_lent_it(detector: QuickDetector) -> None:
+    source = FakeCamera(10, 100.0)
+    source.lends = True
+    with fastyolo.stream(source, detector=detector, max_frames=2) as stream:
+        next(stream)
+        assert stream.frame is not None
+        lent = stream.frame.planes[0]
+    assert not np.shares_memory(stream.frame.planes[0], lent)
+    assert np.array_equal(stream.frame.planes[0], lent)
 
 
 def test_corrupt_frames_are_counted(detector: QuickDetector) -> None:
