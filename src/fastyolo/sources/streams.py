@@ -24,6 +24,8 @@ OPEN_SECONDS = 10.0
 SILENCE_SECONDS = 10.0
 """How long it may send nothing."""
 
+_PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443, "rtmp": 1935, "rtmps": 443}
+
 
 class NetworkSource(AvSource):
     """What FFmpeg itself fetches. `interrupt` cuts its connections, for it would wait for the server."""
@@ -32,16 +34,16 @@ class NetworkSource(AvSource):
         before = _sockets()
         timeout = (OPEN_SECONDS, SILENCE_SECONDS)
         super().__init__(address, without_password(address), live=live, options=options, timeout=timeout)
-        self._connections = {number for number in _sockets() - before if _leads_to(number, address)}
+        self._server = _server(address)
+        self._connections = _sockets() - before
 
     def interrupt(self) -> None:
         super().interrupt()
         for number in self._connections:
-            with suppress(OSError):
-                connection = socket.socket(fileno=os.dup(number))
-                with suppress(OSError):
+            with suppress(OSError), socket.socket(fileno=os.dup(number)) as connection:
+                # Another thread may have opened one meanwhile, or have been given the number of a closed one.
+                if connection.getpeername()[:2] in self._server:
                     connection.shutdown(socket.SHUT_RDWR)
-                connection.close()
 
 
 class HttpSource(AvSource):
@@ -177,16 +179,12 @@ def _sockets() -> set[int]:
     return found
 
 
-def _leads_to(number: int, address: str) -> bool:
-    """Whether a new socket is FFmpeg's connection to the server, not one that another thread has just opened."""
+def _server(address: str) -> set[tuple[str, int]]:
+    """Where a connection to this address leads."""
     parts = urlsplit(address)
     try:
-        port = parts.port or {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443, "rtmp": 1935}.get(parts.scheme, 0)
-        connection = socket.socket(fileno=os.dup(number))
-        try:
-            peer = connection.getpeername()
-        finally:
-            connection.close()
+        port = parts.port or _PORTS.get(parts.scheme.lower(), 0)
+        found = socket.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)
     except (OSError, ValueError):
-        return False
-    return isinstance(peer, tuple) and peer[1] == port
+        return set()
+    return {(str(place[0]), int(place[1])) for *_, place in found}
