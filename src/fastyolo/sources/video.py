@@ -40,7 +40,8 @@ class AvSource(FrameSource):
         self._packets_seen = 0
         self._start: float | None = None
         with av_errors(f"cannot open {shown(name)}"):
-            self._container = import_av().open(opened, options=dict(options or {}), **how)
+            # The container's own: a decoder knows "video_size" too, and would believe it against the camera.
+            self._container = import_av().open(opened, container_options=dict(options or {}), **how)
         stream = self._container.streams.best("video")
         if stream is None:
             self.close()
