@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gc
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -20,6 +22,7 @@ from fastyolo.detections import Detections
 from fastyolo.detector import Detector
 from fastyolo.errors import OptionError, SourceError
 from fastyolo.frames.frame import Frame
+from fastyolo.sources.lending import Lender, Loan
 from fastyolo.sources.source import Pending
 
 pytestmark = pytest.mark.pc("is about seconds and threads, of which an emulated board has others")
@@ -245,6 +248,61 @@ def test_a_camera_that_broke_is_opened_again(detector: QuickDetector, monkeypatc
         "gone; trying again in 0.02 s (2 of 3)",
         "gone; trying again in 0.04 s (3 of 3)",
     ]
+
+
+class LendingCamera(FakeCamera):
+    """Its frames lie in memory that must not be there any more when it is opened again."""
+
+    lends = True
+
+    def __init__(self, count: int, rate: float = 50.0) -> None:
+        super().__init__(count, rate)
+        self._lender = Lender(super().close)
+
+    def close(self) -> None:
+        self._lender.close()
+
+    def __iter__(self) -> Iterator[Pending]:
+        for pending in super().__iter__():
+            loan = self._lender.lend()
+            yield dataclasses.replace(pending, load=partial(self._load_lent, pending.load, loan))
+            del pending, loan
+
+    def _load_lent(self, load: Callable[[], Frame], loan: Loan) -> Frame:
+        frame = load()
+        return dataclasses.replace(frame, planes=tuple(map(loan.view, frame.planes)))
+
+
+def test_a_broken_camera_is_closed_before_it_is_opened_again(
+    detector: QuickDetector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fastyolo.streaming import Stream, retrying
+    from fastyolo.streaming.selection import Selection
+
+    monkeypatch.setattr(retrying, "FIRST_PAUSE", 0.01)
+    cameras = [LendingCamera(5) for _ in range(3)]
+    waiting = cameras[1:]
+
+    def reopen() -> LendingCamera:
+        assert cameras[2 - len(waiting)].closed, "a frame of it is still held"
+        return waiting.pop(0)
+
+    stream = Stream(cameras[0], reopen, detector, Selection(max_frames=13), 3, lambda line: None)
+    for found in stream:
+        assert stream.frame is not None
+        assert stream.frame.planes[0].size == 64 * 64
+        assert len(found) == 0
+    assert stream.delivered == 13
+    assert all(camera.closed for camera in cameras)
+
+
+def test_an_error_that_is_kept_keeps_no_camera(detector: QuickDetector) -> None:
+    camera = LendingCamera(3)
+    stream = fastyolo.stream(camera, detector=detector)
+    with pytest.raises(SourceError) as error:
+        list(stream)
+    assert camera.closed
+    assert "was lost" in str(error.value)
 
 
 @pytest.mark.slow

@@ -101,12 +101,14 @@ class CameraSource(AvSource):
             except (OSError, ValueError, StopIteration) as error:
                 raise SourceError(f"{shown(self.name)} was lost: {_why_lost(error)}") from None
             last = time.monotonic()
-            if packet.size == 0:
+            if packet.size == 0 and packet.pts is None:
                 raise SourceError(f"{shown(self.name)} was lost")
-            if packet.is_corrupt:
+            if packet.size == 0 or packet.is_corrupt:
+                # The driver itself says that something went wrong with this frame.
                 self.corrupt += 1
                 continue
             yield packet
+            del packet
 
     def _wait(self) -> bool:
         """Until there is a frame, but not so long that nobody could interrupt."""

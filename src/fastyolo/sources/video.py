@@ -73,7 +73,9 @@ class AvSource(FrameSource):
         else:
             first, origin = 0, None
         frames = self._undecoded(packets) if self._intra else self._decoded(packets)
-        for index, (timestamp, load) in enumerate(frames, first):
+        index = first - 1
+        for timestamp, load in frames:
+            index += 1
             captured = self._captured(timestamp)
             if timestamp is None:
                 timestamp = index / self.rate if self.rate and not self.live else None
@@ -83,6 +85,8 @@ class AvSource(FrameSource):
             if self._start is not None and shown_at is not None and shown_at < self._start - 1e-6:
                 continue
             yield Pending(index, shown_at, captured, partial(load, index, shown_at))
+            # Nothing of a frame stays behind while one waits for the next: a camera that broke must be closed first.
+            del load
         if not self._stopped:
             self._check_end()
 

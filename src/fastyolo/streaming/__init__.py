@@ -76,6 +76,9 @@ class Stream(Iterator[Detections]):
         if self._most is not None and self.delivered >= self._most:
             self.close()
             raise StopIteration
+        # Forgotten now: a camera that broke cannot be opened again while somebody looks at its memory.
+        if self.source.lends:
+            self.frame = None
         try:
             self.frame, self.found = next(self._results)
         except BaseException:

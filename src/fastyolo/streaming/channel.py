@@ -5,12 +5,12 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Iterator
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 T = TypeVar("T")
 
 
-class Channel(Generic[T]):
+class Channel(Iterator[T]):
     """From one sending to one receiving thread. The receiver iterates over it.
 
     Args:
@@ -58,16 +58,17 @@ class Channel(Generic[T]):
             self._changed.notify_all()
 
     def __iter__(self) -> Iterator[T]:
-        while True:
-            with self._changed:
-                while not (self._items or self._finished or self._closed):
-                    self._changed.wait()
-                if not self._items:
-                    if self._error is not None and not self._closed:
-                        raise self._error
-                    return
-                item = self._items.popleft()
-                self._changed.notify()
-            yield item
-            # Held no longer than its receiver does: an item may be a camera's buffer.
-            del item
+        return self
+
+    def __next__(self) -> T:
+        # Not a generator, which would hold an item for as long as its receiver does not come back.
+        with self._changed:
+            while not (self._items or self._finished or self._closed):
+                self._changed.wait()
+            if not self._items:
+                if self._error is not None and not self._closed:
+                    raise self._error
+                raise StopIteration
+            item = self._items.popleft()
+            self._changed.notify()
+            return item

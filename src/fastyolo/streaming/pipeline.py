@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import threading
 import time
+import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
@@ -86,9 +87,13 @@ class Pipeline:
         def run() -> None:
             try:
                 for item in work():
-                    if not output.put(item):
+                    wanted = output.put(item)
+                    del item
+                    if not wanted:
                         break
             except BaseException as error:
+                # An error that somebody keeps must not keep frames, which may be a camera's memory.
+                traceback.clear_frames(error.__traceback__)
                 output.finish(error)
             else:
                 output.finish()
@@ -116,14 +121,19 @@ class Pipeline:
             except CorruptFrame:
                 self._corrupt += 1
                 continue
-            yield _Loaded(_numbered(frame, pending), pending.captured, {"read": _ms_since(started)})
+            loaded = _Loaded(_numbered(frame, pending), pending.captured, {"read": _ms_since(started)})
+            del pending, frame
+            yield loaded
+            del loaded
 
     def _filled(self) -> Iterator[_Loaded]:
         preprocessor = self._detector.preprocessor()
         for loaded in self._loaded():
             started = time.perf_counter()
             tensor = preprocessor.fill(loaded.frame, self._unused.pop() if self._unused else None)
-            yield loaded._replace(tensor=tensor, speed={**loaded.speed, "preprocess": _ms_since(started)})
+            loaded = loaded._replace(tensor=tensor, speed={**loaded.speed, "preprocess": _ms_since(started)})
+            yield loaded
+            del loaded
 
     def _detected(self, frames: Iterable[_Loaded]) -> Iterator[tuple[Frame, Detections]]:
         for frame, captured, speed, tensor in frames:
@@ -133,6 +143,7 @@ class Pipeline:
             if captured is not None:
                 found = dataclasses.replace(found, age=time.monotonic() - captured)
             yield frame, found
+            del frame, found
 
 
 def _numbered(frame: Frame, pending: Pending) -> Frame:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 
 from fastyolo.errors import SourceError
@@ -65,12 +66,15 @@ class Reopening:
                         at = None if pending.timestamp is None else pending.timestamp + offset
                         pending = dataclasses.replace(pending, index=index, timestamp=at)
                     yield pending
+                    del pending
                 return
             except SourceError as error:
                 if self._stop.is_set():
                     return
                 if not (self.source.live and self._retry):
                     raise
+                # What broke may not be opened again before its last frame is forgotten.
+                traceback.clear_frames(error.__traceback__)
                 tries = self._again(error, tries)
             if self._stop.is_set():
                 return

@@ -54,6 +54,7 @@ class Selection:
                     began = time.monotonic() - at
                 sleep(began + at - time.monotonic())
             yield pending
+            del pending
 
     def total(self, frames: int | None, duration: float | None, rate: float | None) -> int | None:
         """How many results there will be, as far as one can tell."""
