@@ -41,7 +41,10 @@ def picture() -> Path:
 
 def check_info(found: dict[str, Any]) -> None:
     assert found["code"] == 0
-    assert "NXP i.MX8MPlus" in found["text"]
+    record = json.loads(found["text"])
+    assert "NXP i.MX8MPlus" in record["machine"]["board"]
+    assert record["video"]["av"]
+    assert "1920x1080" in record["video"]["cameras"]["/dev/video0"]
 
 
 def check_detect(found: dict[str, Any]) -> None:
