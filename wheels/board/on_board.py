@@ -222,6 +222,7 @@ def faults() -> dict[str, Any]:
     found["fatal"] = watch("inject_fatal_streaming_error", 1, frames=60, retry=2)
     v4l2(CAMERA, "--set-ctrl=inject_vidioc_streamon_error=1")
     found["streamon"] = watch("brightness", 100)
+    found["streamon again"] = watch("brightness", 100)
     found["disconnect"] = watch("disconnect", 1, frames=60, retry=1)
     return found
 

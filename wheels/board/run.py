@@ -96,6 +96,8 @@ def check_faults(found: dict[str, Any]) -> None:
     assert found["fatal"]["said"], "the stream is opened again"
     assert found["fatal"]["frames"] == 60
     assert "cannot open" in found["streamon"]["error"]
+    assert found["streamon again"]["frames"] == 10, found["streamon again"]
+    assert found["disconnect"]["said"], found["disconnect"]
     assert "was lost" in found["disconnect"]["said"][0]
     assert found["disconnect"]["error"]
 
@@ -134,7 +136,7 @@ def main() -> None:
             assert "failed" not in found, found["failed"]
             CHECKS[what](found)
             verdict = "passed"
-        except (AssertionError, KeyError, TypeError, ValueError) as error:
+        except (AssertionError, LookupError, TypeError, ValueError) as error:
             failed.add(what)
             verdict = f"FAILED: {error!r}"
         print(f"{what:<10} {result['seconds']:6.1f} s  {verdict}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import dataclasses
 import os
 import re
@@ -41,11 +42,14 @@ class CameraSource(AvSource):
 
     def __init__(self, path: str, options: dict[str, str]) -> None:
         self._lender = Lender(super().close)
-        before = _descriptors(path)
+        before, mapped = _descriptors(path), _mappings(path)
         given = {"fflags": _NONBLOCKING, **options}
         try:
             super().__init__(path, path, live=True, options=given, format="v4l2", timeout=(_NO_FRAME_SECONDS, None))
         except SourceError as error:
+            # Where a camera refuses to start, FFmpeg forgets its buffers, and it would be busy ever after.
+            for start, length in _mappings(path) - mapped:
+                ctypes.CDLL(None).munmap(ctypes.c_void_p(start), ctypes.c_size_t(length))
             raise _explained(error, path) from None
         self._descriptor = next(iter(_descriptors(path) - before), None)
         self._clock_offset: float | None = None
@@ -197,4 +201,16 @@ def _descriptors(path: str) -> set[int]:
             with suppress(OSError):
                 if os.stat(int(name)).st_rdev == device and device:
                     found.add(int(name))
+    return found
+
+
+def _mappings(path: str) -> set[tuple[int, int]]:
+    """Where this process has a device's buffers in its memory: address and length."""
+    found = set()
+    with suppress(OSError), open("/proc/self/maps") as maps:
+        for line in maps:
+            place, *_, name = line.split(maxsplit=5)
+            if name.strip() == os.path.realpath(path):
+                start, end = (int(side, 16) for side in place.split("-"))
+                found.add((start, end - start))
     return found
