@@ -223,7 +223,9 @@ def faults() -> dict[str, Any]:
     v4l2(CAMERA, "--set-ctrl=inject_vidioc_streamon_error=1")
     found["streamon"] = watch("brightness", 100)
     found["streamon again"] = watch("brightness", 100)
-    found["disconnect"] = watch("disconnect", 1, frames=60, retry=1)
+    found["disconnect"] = watch("disconnect", 1, frames=60)
+    # It comes back as soon as nobody has it open.
+    found["reconnect"] = watch("disconnect", 1, frames=60, retry=3)
     return found
 
 

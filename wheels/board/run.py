@@ -97,9 +97,9 @@ def check_faults(found: dict[str, Any]) -> None:
     assert found["fatal"]["frames"] == 60
     assert "cannot open" in found["streamon"]["error"]
     assert found["streamon again"]["frames"] == 10, found["streamon again"]
-    assert found["disconnect"]["said"], found["disconnect"]
-    assert "was lost" in found["disconnect"]["said"][0]
-    assert found["disconnect"]["error"]
+    assert found["disconnect"]["error"] == "/dev/video0 was lost: No such device", found["disconnect"]
+    assert "was lost: No such device; trying again" in found["reconnect"]["said"][0], found["reconnect"]
+    assert found["reconnect"]["frames"] == 60
 
 
 CHECKS: dict[str, Callable[[Any], None]] = {
