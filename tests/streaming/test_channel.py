@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from fastyolo.streaming.channel import Channel
+from fastyolo.streaming.channel import Channel, Newest
 
 
 def test_nothing_is_lost_and_the_sender_waits() -> None:
@@ -32,7 +32,7 @@ def test_nothing_is_lost_and_the_sender_waits() -> None:
 
 
 def test_only_the_newest_waits() -> None:
-    channel: Channel[int] = Channel(1, newest=True)
+    channel: Newest[int] = Newest()
     for number in range(5):
         assert channel.put(number)
     channel.finish()
@@ -40,19 +40,20 @@ def test_only_the_newest_waits() -> None:
     assert channel.dropped == 4
 
 
-def test_an_error_comes_after_what_was_sent() -> None:
-    channel: Channel[int] = Channel(3)
+@pytest.mark.parametrize("channel", [Channel(3), Newest()])
+def test_an_error_comes_after_what_was_sent(channel: Channel[int] | Newest[int]) -> None:
     channel.put(1)
     channel.finish(ValueError("broke"))
-    received = iter(channel)
-    assert next(received) == 1
+    assert next(channel) == 1
     with pytest.raises(ValueError, match="broke"):
-        next(received)
+        next(channel)
+    with pytest.raises(ValueError, match="broke"):
+        next(channel)
 
 
-def test_closing_frees_both_ends() -> None:
+@pytest.mark.parametrize("empty", [Channel(3), Newest()])
+def test_closing_frees_both_ends(empty: Channel[int] | Newest[int]) -> None:
     full: Channel[int] = Channel(1)
-    empty: Channel[int] = Channel(1)
     full.put(0)
     results: list[object] = []
     threads = [
@@ -68,3 +69,6 @@ def test_closing_frees_both_ends() -> None:
         thread.join(1)
     assert sorted(map(str, results)) == ["False", "[]"]
     assert not full.put(2)
+    assert not full.put(3)
+    assert not empty.put(2)
+    assert list(full) == list(empty) == []

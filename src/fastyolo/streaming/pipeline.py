@@ -8,19 +8,23 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from fastyolo.detections import Detections
 from fastyolo.detector import Detector
 from fastyolo.frames.frame import Frame
 from fastyolo.preprocess import Tensor
 from fastyolo.sources.source import CorruptFrame, Pending
-from fastyolo.streaming.channel import Channel
+from fastyolo.streaming.channel import Channel, Newest
 from fastyolo.streaming.retrying import Reopening
 from fastyolo.streaming.selection import Selection
 
 _WAITING = 2
 """Frames that may wait between two stages of a file."""
+
+
+T = TypeVar("T")
+_Queue = Channel[T] | Newest[T]
 
 
 class _Loaded(NamedTuple):
@@ -44,10 +48,9 @@ class Pipeline:
         self._selection = selection
         self._corrupt = 0
         live = source.source.live or selection.realtime
-        waiting = 1 if live else _WAITING
-        self.results: Channel[tuple[Frame, Detections]] = Channel(waiting, newest=live)
-        self._arrived: Channel[Pending] = Channel(waiting, newest=live)
-        self._prepared: Channel[_Loaded] = Channel(waiting)
+        self.results: _Queue[tuple[Frame, Detections]] = Newest() if live else Channel(_WAITING)
+        self._arrived: _Queue[Pending] = Newest() if live else Channel(_WAITING)
+        self._prepared: Channel[_Loaded] = Channel(_WAITING)
         self._unused: deque[Tensor] = deque()
         self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
@@ -83,7 +86,7 @@ class Pipeline:
         for thread in self._threads:
             thread.join(max(0.0, end - time.monotonic()))
 
-    def _start(self, name: str, work: Callable[[], Iterable[Any]], output: Channel[Any]) -> None:
+    def _start(self, name: str, work: Callable[[], Iterable[Any]], output: _Queue[Any]) -> None:
         def run() -> None:
             try:
                 for item in work():
