@@ -5,6 +5,7 @@
 # make wheels sdist and wheels for x86-64 and for boards (aarch64) in dist/, each looked into
 # make test-native   runs this machine's wheels on every CPython it has
 # make test-aarch64  runs the boards' wheel on emulated Cortex-A53 and A55
+# make test-board    runs it on an emulated i.MX 8M Plus EVK with cameras
 # make abi3   build/abi3/*.whl: one wheel for Python 3.11 and later on this machine
 
 PYTHON ?= python3
@@ -14,7 +15,7 @@ SOURCES := $(shell find src -name '*.py' -o -name '*.pyx' -o -name '*.pxd' -o -n
 	pyproject.toml setup.py MANIFEST.in
 
 .PHONY: demo test lint types unit quick checked fuzz bench counts abi3 lock clean
-.PHONY: wheels check-wheels test-native test-aarch64 counts-aarch64 check-counts-aarch64
+.PHONY: wheels check-wheels test-native test-aarch64 test-board counts-aarch64 check-counts-aarch64
 
 demo: $(VENV)/installed
 	$(BIN)/fastyolo detect --output fastyolo-out \
@@ -97,6 +98,10 @@ test-native: $(VENV)/installed dist
 test-aarch64: $(VENV)/installed dist
 	$(BIN)/python -m pytest -q wheels/aarch64
 	$(BIN)/python wheels/aarch64/run.py
+
+# An emulated i.MX 8M Plus EVK with the kernel's virtual cameras. Everything is fetched into build/board.
+test-board: $(VENV)/installed dist
+	$(BIN)/python wheels/board/run.py
 
 # Executed instructions on an emulated Cortex-A53: the gate, and its record in bench/aarch64/counts.json.
 check-counts-aarch64: $(VENV)/tools dist

@@ -19,11 +19,13 @@ if TYPE_CHECKING:
         ModelError,
         OptionError,
         RuntimeUnavailableError,
+        SourceError,
         SpecError,
     )
     from fastyolo.names import COCO_NAMES
     from fastyolo.postprocess import Decoder, DecodeResult, decode_nms
     from fastyolo.spec import HeadSpec, ModelSpec
+    from fastyolo.streaming import Stream, stream
     from fastyolo.suppression import nms
 
     __version__: str
@@ -46,10 +48,13 @@ __all__ = [
     "ModelSpec",
     "OptionError",
     "RuntimeUnavailableError",
+    "SourceError",
     "SpecError",
+    "Stream",
     "__version__",
     "decode_nms",
     "nms",
+    "stream",
 ]
 
 # Each name is loaded on first use: on a board, importing NumPy alone takes most of a second.
@@ -59,6 +64,7 @@ _MODULES = {
     "errors": tuple(name for name in __all__ if name.endswith("Error")),
     "postprocess": ("DecodeResult", "Decoder", "decode_nms"),
     "spec": ("COCO_NAMES", "HeadSpec", "ModelSpec"),
+    "streaming": ("Stream", "stream"),
     "suppression": ("nms",),
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}

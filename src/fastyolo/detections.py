@@ -44,6 +44,9 @@ class Detections:
         orig_shape: (height, width) of the upright image.
         speed: milliseconds by stage: "read" (file to pixels), "preprocess", "inference", "postprocess".
         source: the path that was given to `Detector`, for `plot()`; None for anything else, which is not kept.
+        index: the frame's number in its video or stream, from 0; None for a picture.
+        timestamp: when the frame is to be shown, in seconds from the first one; None for a picture.
+        age: seconds from when a camera took the frame, or it came in, to when its boxes were known; None elsewhere.
     """
 
     xyxy: Float32Array
@@ -53,6 +56,9 @@ class Detections:
     orig_shape: tuple[int, int] = (0, 0)
     speed: Mapping[str, float] = field(default_factory=dict)
     source: str | None = field(default=None, repr=False)
+    index: int | None = field(default=None, repr=False)
+    timestamp: float | None = field(default=None, repr=False)
+    age: float | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         count = len(self.confidence)
@@ -101,6 +107,9 @@ class Detections:
             self.orig_shape,
             self.speed,
             self.source,
+            self.index,
+            self.timestamp,
+            self.age,
         )
 
     def name_of(self, class_id: int) -> str:

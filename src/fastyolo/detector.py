@@ -6,7 +6,7 @@ import dataclasses
 import os
 import threading
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Literal, NoReturn
 from fastyolo.detections import Detections
 from fastyolo.errors import ModelError
 from fastyolo.frames.colors import Color, YuvMatrix, YuvRange
+from fastyolo.frames.frame import Frame
 from fastyolo.frames.picture import MAX_PIXELS
 from fastyolo.frames.reading import ImageLike, as_frame
 from fastyolo.heads import fitting_hint
@@ -29,7 +30,7 @@ from fastyolo.postprocess import (
     DEFAULT_SCORE_THRESHOLD,
     Decoder,
 )
-from fastyolo.preprocess import Preprocessor
+from fastyolo.preprocess import Preprocessor, Tensor
 from fastyolo.runtime.limits import MAX_MEMORY
 from fastyolo.runtime.outputs import match_outputs
 from fastyolo.runtime.session import Session, open_session
@@ -109,7 +110,8 @@ class Detector:
             self.spec = dataclasses.replace(self.spec, names=renamed(self.spec.names, names))
         self.resize: ResizeMode = resize or self.spec.resize
         self._heads = match_outputs(self._session.outputs, self.spec, (metadata or {}).get("outputs"))
-        self._preprocess = Preprocessor(
+        self._new_preprocessor = partial(
+            Preprocessor,
             self.spec.input_size,
             dtype=self._session.input.dtype,
             quantization=self._session.input.affine,
@@ -118,6 +120,7 @@ class Detector:
             yuv_matrix=yuv_matrix,
             yuv_range=yuv_range,
         )
+        self._preprocess = self._new_preprocessor()
         self._needed = partial(placed_size, input_size=self.spec.input_size, resize=self.resize)
         self._decode = Decoder(
             self.spec,
@@ -169,13 +172,37 @@ class Detector:
             ImageError: the image cannot be used.
             OptionError: there is no such pixel format.
         """
+        self._session.check_process()
+        started = perf_counter()
+        frame = as_frame(image, color=color, needed=self._needed, max_pixels=self.max_pixels)
+        read = (perf_counter() - started) * 1e3
+        path = os.fsdecode(image) if isinstance(image, str | os.PathLike) else None
+        return self.run(frame, speed={"read": read}, source=path)
+
+    def run(
+        self,
+        frame: Frame,
+        *,
+        prepared: Tensor | None = None,
+        speed: Mapping[str, float] | None = None,
+        source: str | None = None,
+    ) -> Detections:
+        """Detect objects in a frame, which another thread may have prepared already.
+
+        Args:
+            frame: what to look at.
+            prepared: the input tensor that a `preprocessor` made of it.
+            speed: milliseconds of the stages that came before.
+            source: the path it was read from.
+        """
         # Before anything waits for a lock, which a thread that is not here may hold.
         self._session.check_process()
-        laps = [perf_counter()]
-        frame = as_frame(image, color=color, needed=self._needed, max_pixels=self.max_pixels)
         with self._lock:
-            laps.append(perf_counter())
-            self._preprocess.fill(frame, self._session.input_view())
+            laps = [perf_counter()]
+            if prepared is None:
+                self._preprocess.fill(frame, self._session.input_view())
+            else:
+                self._session.input_view()[:] = prepared
             laps.append(perf_counter())
             self._session.invoke()
             laps.append(perf_counter())
@@ -183,9 +210,24 @@ class Detector:
             found = self._decode(tuple(map(self._session.output_view, self._heads)), frame.extent.covered)
             xyxy = frame.extent.in_full(found.xyxy, clip=self._clip)
             laps.append(perf_counter())
-        speed = {stage: (end - start) * 1e3 for stage, (start, end) in zip(STAGES, pairwise(laps), strict=True)}
-        path = os.fsdecode(image) if isinstance(image, str | os.PathLike) else None
-        return Detections(xyxy, found.confidence, found.class_id, self.spec.names, frame.extent.size, speed, path)
+        spent = dict.fromkeys(STAGES, 0.0) | dict(speed or {})
+        for stage, (start, end) in zip(STAGES[1:], pairwise(laps), strict=True):
+            spent[stage] += (end - start) * 1e3
+        return Detections(
+            xyxy,
+            found.confidence,
+            found.class_id,
+            self.spec.names,
+            frame.extent.size,
+            spent,
+            source,
+            frame.index,
+            frame.timestamp,
+        )
+
+    def preprocessor(self) -> Preprocessor:
+        """A `Preprocessor` for this detector's input, of its own: for a thread that prepares the next frame."""
+        return self._new_preprocessor()
 
 
 def _reported(names: Sequence[str], classes: Iterable[int | str] | None, show_hidden: bool) -> list[int] | None:

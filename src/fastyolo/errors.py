@@ -37,6 +37,10 @@ class ImageError(FastYoloError):
     """A picture that is missing, unreadable, too large, or of the wrong layout."""
 
 
+class SourceError(FastYoloError):
+    """A video, camera or stream that cannot be opened, or broke."""
+
+
 class DecoderBusyError(FastYoloError, RuntimeError):
     """One `Decoder` was entered by a second thread while the first was still inside."""
 

@@ -242,6 +242,7 @@ def test_info_tells_what_works() -> None:
     assert record["model"]["classes"] == 80
     assert record["model"]["input"]["shape"] == [1, 416, 416, 3]
     assert record["machine"]["cores"] >= 1
+    assert f"video        av {record['video']['av']}" in text
     assert one_line(fastyolo("info", "--model", "gone.tflite").stderr).endswith(
         "gone.tflite: No such file or directory"
     )

@@ -17,6 +17,8 @@ HEAVY = (
     "rich",
     "matplotlib",
     "flatbuffers",
+    "av",
+    "gi",
 )
 
 

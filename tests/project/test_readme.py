@@ -11,13 +11,16 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
+from clips import make_clip
 from command import OFFICIAL_EXPORT, fastyolo
 from darknet_networks import tiny, write_network
 from places import REPOSITORY
 
 README = (REPOSITORY / "README.md").read_text()
 EXPORT = (REPOSITORY / "docs" / "export.md").read_text()
+CAMERAS = (REPOSITORY / "docs" / "cameras.md").read_text()
 EVALUATE = (REPOSITORY / "docs" / "evaluate.md").read_text()
 
 
@@ -40,6 +43,7 @@ def folder(tmp_path: Path, hopper_path: Path) -> Path:
         "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [12, 20, 490, 575]}],
     }
     (tmp_path / "pictures.json").write_text(json.dumps(document))
+    make_clip(tmp_path / "clip.mp4", [Image.open(hopper_path).resize((320, 240))] * 10, fps=5)
     return tmp_path
 
 
@@ -68,8 +72,22 @@ def test_shell_snippets_run(request: pytest.FixtureRequest, folder: Path, line: 
     if words[1:] == list(OFFICIAL_EXPORT):
         run = request.getfixturevalue("official_export")
     else:
-        run = fastyolo(*words[1:], cwd=folder)
+        run = fastyolo(*without_camera(words[1:]), cwd=folder)
     assert run.returncode == 0, run.stderr
+
+
+def without_camera(words: list[str]) -> list[str]:
+    """A clip takes the place of a camera, which comes to no end and is not there."""
+    return ["clip.mp4" if word.startswith("/dev/video") else word for word in words]
+
+
+@pytest.mark.slow
+def test_shell_snippets_about_cameras_run(folder: Path) -> None:
+    for line in "".join(blocks("sh", CAMERAS)).splitlines():
+        run = fastyolo(*without_camera(shlex.split(line, comments=True)[1:]), cwd=folder)
+        assert run.returncode == 0, run.stderr
+    assert (folder / "annotated.mp4").is_file()
+    assert sorted(path.name for path in (folder / "found").iterdir()) == ["clip_000005.jpg"]
 
 
 @pytest.mark.slow
@@ -100,7 +118,7 @@ def test_every_option_it_names_exists() -> None:
     known = " ".join(fastyolo(command, "--help", COLUMNS="200").stdout for command in commands)
     without_pip = re.sub(r"^    pip .*(\n {8}.*)*", "", README, flags=re.MULTILINE)
     assert "--find-links" not in without_pip
-    for option in set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", without_pip + EXPORT + EVALUATE)):
+    for option in set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", without_pip + EXPORT + EVALUATE + CAMERAS)):
         assert re.search(rf"{option}\b", known), option
 
 

@@ -279,3 +279,33 @@ class TestCsv:
         with CsvWriter(Output(io.TextIOWrapper(raw, encoding, errors))) as writer:
             writer.write(Result("größe\udce9", error="x"))
         assert expected in raw.getvalue()
+
+
+def test_coco_results_are_numbered_as_coco_numbers_its_pictures() -> None:
+    entries = json.loads(
+        written("coco", Result("x/000000000139.jpg", found(PERSON)), FAILED, Result("b.jpg", found(TIE)), NOTHING)
+    )
+    assert [(entry["image_id"], entry["category_id"], entry["file_name"]) for entry in entries] == [
+        (139, 1, "000000000139.jpg"),
+        (3, 32, "b.jpg"),
+    ]
+    assert entries[0]["bbox"] == [0.333, 0.0, 10.0, 20.0]
+    assert json.loads(written("coco")) == json.loads(written("coco", NOTHING)) == []
+
+
+def test_darknets_own_results() -> None:
+    first, last = json.loads(written("darknet", Result("a.jpg", found(PERSON, TIE)), FAILED, NOTHING))
+    assert (first["frame_id"], first["filename"]) == (1, "a.jpg")
+    assert first["objects"][0] == {
+        "class_id": 0,
+        "name": "person",
+        "relative_coordinates": {
+            "center_x": pytest.approx((1 / 3 + 5) / 640, abs=1e-6),
+            "center_y": pytest.approx(10 / 480, abs=1e-6),
+            "width": pytest.approx(10 / 640, abs=1e-6),
+            "height": pytest.approx(20 / 480, abs=1e-6),
+        },
+        "confidence": 0.9,
+    }
+    assert [len(entry["objects"]) for entry in (first, last)] == [2, 0]
+    assert last["frame_id"] == 3

@@ -45,6 +45,16 @@ def suppressing(boxes: npt.NDArray[np.float32], scores: npt.NDArray[np.float32])
     assert_type(fastyolo.nms(boxes, scores, ids, nms="diou", max_per_class=1), npt.NDArray[np.intp])
 
 
+def streaming(detector: Detector) -> None:
+    with fastyolo.stream("clip.mp4", detector=detector, every=2, max_frames=10) as stream:
+        assert_type(stream, fastyolo.Stream)
+        for found in stream:
+            assert_type(found, Detections)
+            assert_type(found.timestamp, float | None)
+        assert_type(stream.dropped, int)
+    fastyolo.stream(0)
+
+
 def wrong_calls(heads: list[npt.NDArray[np.float32]]) -> None:
     fastyolo.decode_nms(heads, nms="soft")  # type: ignore[arg-type]
     fastyolo.nms(heads[0], heads[1], nms="soft")  # type: ignore[arg-type]

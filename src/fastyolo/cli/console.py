@@ -11,9 +11,28 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from fastyolo.cli.leaving import say as say
+from fastyolo.files import shown
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
+
+
+class Saved:
+    """What was saved: how many files, and where the first one lies."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._first = ""
+
+    def add(self, path: str) -> None:
+        self._first = self._first or path
+        self.count += 1
+
+    def tell(self) -> None:
+        """Say it, if anything was."""
+        if self.count:
+            several = f"{self.count} pictures in {shown(os.path.dirname(self._first))}/"
+            say(f"saved {shown(self._first) if self.count == 1 else several}")
 
 
 @contextmanager

@@ -1,9 +1,9 @@
-"""``fastyolo detect``: pictures in, a table or JSON out, annotated copies on request."""
+"""``fastyolo detect``: pictures and videos in, a table or JSON out, annotated copies on request."""
 
 from __future__ import annotations
 
-import os
 import sys
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from enum import Enum
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fastyolo.cli.console import progress, say, warnings_as_lines
+from fastyolo.cli.console import Saved, progress, say, warnings_as_lines
 from fastyolo.cli.options import (
     CfgOption,
     DebugOption,
@@ -30,12 +30,13 @@ from fastyolo.cli.options import (
     spec_from_options,
 )
 from fastyolo.cli.signals import raise_received
+from fastyolo.errors import OptionError
 from fastyolo.results import FORMATS, writer_of
 
 if TYPE_CHECKING:
+    from fastyolo.cli.stream import Wanted
     from fastyolo.detections import Detections
     from fastyolo.detector import Detector
-    from fastyolo.results.output_names import OutputNames
     from fastyolo.results.writer import Result, ResultWriter
     from fastyolo.sources.paths import Source
 
@@ -48,13 +49,27 @@ TABLE = Format("table")
 
 def detect(
     sources: Annotated[
-        list[str], typer.Argument(metavar="SOURCE", help="Pictures, folders of pictures, or quoted glob patterns.")
+        list[str],
+        typer.Argument(
+            metavar="SOURCE",
+            help="Pictures, folders of pictures, quoted glob patterns; videos, cameras (/dev/video0, camera), "
+            "rtsp:// and http(s):// addresses, - for stdin, 'gst:PIPELINE ! appsink'.",
+        ),
     ],
     recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Look into subfolders too.")] = False,
     save: Annotated[bool, typer.Option("--save", help=f"Save annotated copies into {DEFAULT_OUTPUT}/.")] = False,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="DIR", help="Save annotated copies into this folder.")
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="DIR|FILE",
+            help="Save annotated copies into this folder, or as this one .mp4, .mkv, .jpg or .png.",
+        ),
     ] = None,
+    save_frames: Annotated[
+        bool, typer.Option("--save-frames", help="Save annotated pictures of those frames only that show something.")
+    ] = False,
     output_format: Annotated[Format, typer.Option("--format", "-f", help="How results are printed.")] = TABLE,
     conf: Annotated[float, typer.Option("--conf", min=0, max=1, help="Lowest score that is reported.")] = 0.25,
     iou: Annotated[float, typer.Option("--iou", min=0, max=1, help="Overlap above which NMS drops a box.")] = 0.45,
@@ -82,20 +97,40 @@ def detect(
         typer.Option("--max-pixels", min=1, help="Refuse pictures with more pixels than this. Default: 89 million."),
     ] = None,
     max_memory: MaxMemoryOption = None,
+    every: Annotated[int, typer.Option("--every", min=1, help="Of a video, look at each so many-th frame.")] = 1,
+    max_frames: Annotated[int | None, typer.Option("--max-frames", min=1, help="End after so many frames.")] = None,
+    start: Annotated[float, typer.Option("--start", min=0, metavar="SECONDS", help="Begin there in the video.")] = 0.0,
+    duration: Annotated[
+        float | None, typer.Option("--duration", min=0, metavar="SECONDS", help="End after so many seconds of video.")
+    ] = None,
+    realtime: Annotated[bool, typer.Option("--realtime", help="Play a video at its own pace, like a camera.")] = False,
+    retry: Annotated[
+        int, typer.Option("--retry", min=0, help="How often in a row to open a camera or stream again that broke.")
+    ] = 0,
+    yuv_matrix: Annotated[
+        str | None,
+        typer.Option("--yuv-matrix", metavar="bt601|bt709", help="What Y'CbCr means. Default: what the video says."),
+    ] = None,
+    yuv_range: Annotated[
+        str | None, typer.Option("--yuv-range", metavar="limited|full", help="Its range. Default: what the video says.")
+    ] = None,
     timing: Annotated[bool, typer.Option("--timing", help="Show the milliseconds of every stage.")] = False,
     debug: DebugOption = False,
 ) -> int:
-    """Detect objects in pictures.
+    """Detect objects in pictures, videos, and what cameras show.
 
-    Data goes to stdout, everything else to stderr. A picture that fails is reported and the others still run; the exit
-    code is then 1.
+    Data goes to stdout, everything else to stderr. A source that fails is reported and the others still run; the exit
+    code is then 1. Video needs the package av.
     """
+    from fastyolo.cli.stream import Wanted, check_output, output_file
     from fastyolo.detector import Detector
     from fastyolo.frames.picture import MAX_PIXELS, raise_pillow_limit
     from fastyolo.results.output_names import OutputNames
     from fastyolo.results.writer import Output
     from fastyolo.sources.paths import expand_sources
+    from fastyolo.streaming.selection import Selection
 
+    selection = Selection(every, max_frames, start, duration, realtime)
     entries = list(expand_sources(sources, recursive=recursive))
     with warnings_as_lines():
         detector = Detector(
@@ -114,26 +149,36 @@ def detect(
             classes=[part for group in classes for part in group.split(",")] if classes else None,
             max_pixels=max_pixels or MAX_PIXELS,
             max_memory=bytes_from_option(max_memory),
+            yuv_matrix=yuv_matrix,  # type: ignore[arg-type]
+            yuv_range=yuv_range,  # type: ignore[arg-type]
         )
     raise_pillow_limit(detector.max_pixels)
-    pictures = tuple(entry.path for entry in entries if entry.error is None)
-    folder = output if output is not None else DEFAULT_OUTPUT
+    named = tuple(entry for entry in entries if entry.error is None)
+    pictures = tuple(entry.path for entry in named if entry.kind == "picture")
+    videos = len(named) > len(pictures)
     writes = writer_of(output_format.value)
+    file = output if output_file(output) else None
+    if file is not None:
+        check_output(file, named, selection)
+    folder = output if output is not None and file is None else DEFAULT_OUTPUT
     # Where the format itself writes files, a folder alone asks for those, and --save for pictures beside them.
-    saves = save or (output is not None and not writes.writes_files)
+    saves = save or save_frames or (output is not None and file is None and not writes.writes_files)
+    if videos and writes.pictures_only:
+        raise OptionError(f"--format {output_format.value} is for pictures; of a video take jsonl or csv")
     if saves or writes.writes_files:
         _make_folder(folder)
     copies = OutputNames(folder, pictures) if saves else None
-    writer = writes(Output(sys.stdout, folder, pictures, timing))
+    writer = writes(Output(sys.stdout, folder, pictures, timing, videos))
     # On one terminal a bar would break long lines of JSON or CSV.
-    bar = len(entries) > 1 and (output_format is TABLE or not sys.stdout.isatty())
-    return _run(detector, entries, copies, writer, bar=bar, timing=timing)
+    bar = output_format is TABLE or not sys.stdout.isatty()
+    wanted = Wanted(selection, retry, copies, save_frames, file, bar and not sys.stdout.isatty(), debug)
+    return _run(detector, entries, wanted, writer, bar=bar and len(entries) > 1 and not videos, timing=timing)
 
 
 def _run(
     detector: Detector,
     entries: Sequence[Source],
-    copies: OutputNames | None,
+    wanted: Wanted,
     writer: ResultWriter,
     *,
     bar: bool,
@@ -141,28 +186,26 @@ def _run(
 ) -> int:
     """Run every source and print its result as it comes; returns the exit code."""
     failures = 0
-    saved: list[str] = []
-    speeds: list[dict[str, float]] = []
+    saved = Saved()
+    # A camera never ends: its last ten thousand frames will do.
+    speeds: deque[dict[str, float]] = deque(maxlen=10_000)
     with progress("detecting", len(entries)) if bar else nullcontext(lambda: None) as advance, writer:
-        for result in _results(detector, entries, copies, saved):
+        for result in _results(detector, entries, wanted, saved):
             if result.detections is None:
                 failures += 1
                 say(str(result.error))
-            else:
+            elif timing:
                 speeds.append(dict(result.detections.speed))
             writer.write(result)
             advance()
-    if saved:
-        where = saved[0] if len(saved) == 1 else f"{len(saved)} pictures in {os.path.dirname(saved[0])}/"
-        say(f"saved {where}")
+    saved.tell()
     if timing and speeds:
         _say_timing(speeds, detector)
     return 1 if failures else 0
 
 
-def _results(
-    detector: Detector, entries: Sequence[Source], copies: OutputNames | None, saved: list[str]
-) -> Iterator[Result]:
+def _results(detector: Detector, entries: Sequence[Source], wanted: Wanted, saved: Saved) -> Iterator[Result]:
+    from fastyolo.cli.stream import results
     from fastyolo.errors import FastYoloError
     from fastyolo.results.writer import Result
 
@@ -171,25 +214,27 @@ def _results(
         if entry.error is not None:
             yield Result(entry.path, error=str(entry.error))
             continue
+        if entry.kind != "picture":
+            yield from results(entry.path, detector, wanted, saved)
+            continue
         try:
             detections = detector(entry.path)
-            if copies is not None:
-                saved.append(_save(detections, detector, copies))
+            if (path := wanted.path_for(entry.path, detections)) is not None:
+                _save(detections, detector, path)
+                saved.add(path)
         except FastYoloError as error:
             yield Result(entry.path, error=str(error))
         else:
             yield Result(entry.path, detections)
 
 
-def _save(detections: Detections, detector: Detector, copies: OutputNames) -> str:
+def _save(detections: Detections, detector: Detector, path: str) -> None:
     from fastyolo.frames.picture import load_image
     from fastyolo.results.render import save_plot
 
     assert isinstance(detections.source, str)
     pixels = load_image(detections.source, max_pixels=detector.max_pixels)
-    path = copies.path_for(detections.source)
     save_plot(detections.plot(pixels), path)
-    return path
 
 
 def _make_folder(folder: Path) -> None:
@@ -201,7 +246,7 @@ def _make_folder(folder: Path) -> None:
         raise FastYoloError(f"cannot make the output folder {folder}: {error.strerror}") from None
 
 
-def _say_timing(speeds: list[dict[str, float]], detector: Detector) -> None:
+def _say_timing(speeds: Sequence[dict[str, float]], detector: Detector) -> None:
     from statistics import median
 
     stages = ", ".join(f"{stage} {median(speed[stage] for speed in speeds):.2f}" for stage in speeds[0])

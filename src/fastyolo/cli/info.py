@@ -36,7 +36,7 @@ def info(
     output_format: Annotated[Format, typer.Option("--format", help="For people, or for programs.")] = Format.text,
     debug: DebugOption = False,
 ) -> None:
-    """Show the version, this machine, the TFLite runtimes that really work, and what is in the model."""
+    """Show the version, this machine, its cameras, the TFLite runtimes that really work, and what is in the model."""
     import numpy
     import PIL
 
@@ -51,9 +51,28 @@ def info(
         "pillow": PIL.__version__,
         "machine": machine_record(),
     }
+    record["video"] = _video_record()
     record["runtimes"], session = _try_runtimes(path, device, threads, bytes_from_option(max_memory))
     record["model"] = _model_record(path, session)
     print(json.dumps(record, indent=2) if output_format is Format.json else _as_text(record))
+
+
+def _video_record() -> dict[str, Any]:
+    """What video is read with, None where it is not installed, and the cameras there are."""
+    from importlib import metadata
+
+    from fastyolo.sources.v4l2 import devices, in_words, offers
+
+    try:
+        version = metadata.version("av")
+    except metadata.PackageNotFoundError:
+        version = None
+    cameras = {
+        device.path: f"{device.card}: {in_words(offers(device.path)) or 'names no format'}"
+        for device in devices()
+        if device.captures or device.planes_apart
+    }
+    return {"av": version, "cameras": cameras}
 
 
 def _try_runtimes(
@@ -122,6 +141,8 @@ def _as_text(record: dict[str, Any]) -> str:
         f"machine      {machine['board'] or machine['cpu']}, {machine['cores']} cores, {machine['system']}",
         f"cpu          {machine['cpu']}: {' '.join(machine['features']) or 'no listed features'}",
         f"python       {machine['python']}, {machine['libc']}",
+        f"video        {'av ' + record['video']['av'] if record['video']['av'] else 'needs the package av'}",
+        *_listing("cameras", [f"{path}, {what}" for path, what in record["video"]["cameras"].items()]),
         *_listing("runtimes", [f"{name}: {state}" for name, state in record["runtimes"].items()]),
         f"model        {model['path']} ({model['bytes'] / 1e6:.1f} MB)",
         *_listing("input", [_tensor_text(model["input"]), _colours_text(model["input"])]),

@@ -14,6 +14,8 @@ FORMATS = {
     "jsonl": "JsonLinesWriter",
     "csv": "CsvWriter",
     "yolo": "YoloWriter",
+    "coco": "CocoWriter",
+    "darknet": "DarknetWriter",
 }
 """The result formats: the writer's class, in the module of the format's name."""
 

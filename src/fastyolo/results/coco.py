@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from fastyolo.errors import OptionError
 from fastyolo.names import COCO_CATEGORY_IDS, is_coco
+from fastyolo.results.json import as_text
 from fastyolo.results.numbers import rounded
+from fastyolo.results.writer import Output, Result, ResultWriter
 
 if TYPE_CHECKING:
     from fastyolo.detections import Detections
@@ -45,3 +48,33 @@ def to_coco(detections: Detections, image_id: int, category_ids: Sequence[int] |
             }
         )
     return entries
+
+
+class CocoWriter(ResultWriter):
+    """A COCO results file, as pycocotools' ``loadRes`` takes it: one array, an entry and line for each box.
+
+    `image_id` is the number that the file is called by, as COCO's pictures are (000000000139.jpg), else which picture
+    it is, from 1. Each entry also has its `file_name`. Pictures that failed have no entry.
+    """
+
+    pictures_only = True
+
+    def __init__(self, output: Output) -> None:
+        super().__init__(output)
+        self._separator = "[\n"
+        self._pictures = 0
+
+    def write(self, result: Result) -> None:
+        self._pictures += 1
+        if result.detections is None:
+            return
+        stem = os.path.splitext(os.path.basename(result.source))[0]
+        image_id = int(stem) if stem.isascii() and stem.isdigit() else self._pictures
+        for entry in to_coco(result.detections, image_id):
+            text = as_text({**entry, "file_name": os.path.basename(result.source)})
+            self._stream.write(self._separator + text)
+            self._separator = ",\n"
+
+    def close(self) -> None:
+        self._stream.write("[]\n" if self._separator == "[\n" else "\n]\n")
+        self._stream.flush()

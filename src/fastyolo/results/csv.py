@@ -14,21 +14,28 @@ class CsvWriter(ResultWriter):
     """One row per detection, with a header.
 
     Every source has at least one row, so that none goes missing in silence: a picture with nothing found has one whose
-    detection columns are empty, a source that failed has one with its error.
+    detection columns are empty, a source that failed has one with its error. Frames have their number and time.
     """
 
     COLUMNS = ("source", "width", "height", "class_id", "name", "confidence", "x1", "y1", "x2", "y2", "error")
+    FRAME_COLUMNS = ("frame", "time")
+    """Behind the source, where there may be frames."""
 
     def __init__(self, output: Output) -> None:
         super().__init__(output)
-        self._csv = csv.DictWriter(output.stream, self.COLUMNS, restval="", lineterminator="\n")
+        columns = [*self.COLUMNS[:1], *self.FRAME_COLUMNS, *self.COLUMNS[1:]] if output.frames else self.COLUMNS
+        self._csv = csv.DictWriter(output.stream, columns, restval="", lineterminator="\n")
 
     def open(self) -> None:
         self._csv.writeheader()
 
     def write(self, result: Result) -> None:
         entry = record(result)
-        source = {"source": entry["source"], "width": entry.get("width"), "height": entry.get("height")}
+        source = {
+            key: entry.get(key)
+            for key in ("source", *self.FRAME_COLUMNS, "width", "height")
+            if key in self._csv.fieldnames
+        }
         rows: list[dict[str, Any]] = [
             {
                 "class_id": found["class_id"],

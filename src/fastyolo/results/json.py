@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 _BOX_DECIMALS = 2
 _CONFIDENCE_DECIMALS = 4
 _SPEED_DECIMALS = 3
+# Seconds: finer than any container stores.
+_TIME_DECIMALS = 6
 
 
 def to_dict(detections: Detections) -> dict[str, Any]:
@@ -42,10 +44,20 @@ def to_json(detections: Detections, *, indent: int | None = None) -> str:
 
 
 def record(result: Result) -> dict[str, Any]:
-    """JSON-ready: source with width, height, detections and speed, or source with error."""
+    """JSON-ready: source with width, height, detections and speed, or source with error.
+
+    A frame has its number and its time in seconds as well, and its age where it came in by itself.
+    """
     if result.detections is None:
         return {"source": result.source, "error": result.error}
-    return {"source": result.source, **to_dict(result.detections)}
+    found = result.detections
+    frame: dict[str, Any] = {}
+    if found.index is not None:
+        frame["frame"] = found.index
+        frame["time"] = None if found.timestamp is None else rounded(found.timestamp, _TIME_DECIMALS)
+    if found.age is not None:
+        frame["age"] = rounded(found.age, _TIME_DECIMALS)
+    return {"source": result.source, **frame, **to_dict(found)}
 
 
 def as_text(value: Any, indent: int | None = None) -> str:

@@ -34,12 +34,14 @@ class Output:
         folder: for formats of a file a picture.
         inputs: the pictures that are read, which no file may replace or mix with.
         timing: whether the milliseconds of every stage are asked for.
+        frames: whether some results may be of the frames of a video.
     """
 
     stream: TextIO
     folder: Path | None = None
     inputs: tuple[str, ...] = ()
     timing: bool = False
+    frames: bool = False
 
 
 class ResultWriter:
@@ -47,6 +49,9 @@ class ResultWriter:
 
     The document stays well formed when an exception ends the block early.
     """
+
+    pictures_only = False
+    """Whether it has no place for which frame of a video something was found in."""
 
     writes_files = False
     """Whether it writes a file for each picture, into `Output.folder`."""

@@ -19,6 +19,7 @@ class YoloWriter(ResultWriter):
     A picture with nothing found has an empty file; one that failed has none. Labels that fastyolo did not write stay.
     """
 
+    pictures_only = True
     writes_files = True
 
     def __init__(self, output: Output) -> None:

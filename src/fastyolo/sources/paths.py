@@ -1,4 +1,4 @@
-"""Which pictures a command line names."""
+"""Which pictures, videos and other sources a command line names."""
 
 from __future__ import annotations
 
@@ -11,25 +11,23 @@ from typing import NamedTuple
 
 from fastyolo.errors import ImageError
 from fastyolo.files import shown
-
-IMAGE_SUFFIXES = frozenset(
-    (
-        ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".bmp", ".dib", ".gif", ".ppm", ".pgm", ".pbm", ".pnm",
-        ".webp", ".tif", ".tiff", ".avif", ".jp2", ".j2k", ".qoi",
-    )
-)  # fmt: skip
-"""What counts as a picture in a folder. A file named outright is tried whatever its suffix."""
+from fastyolo.sources.opening import IMAGE_SUFFIXES, Kind, kind_of
 
 
 class Source(NamedTuple):
-    """One picture to run, or, where `error` is set, an argument or folder that gave none."""
+    """One picture or video to run, or, where `error` is set, an argument or folder that gave none."""
 
     path: str
     error: ImageError | None = None
 
+    @property
+    def kind(self) -> Kind:
+        """What it is, by its name; of files of unknown name by their first bytes."""
+        return "picture" if self.error is not None else kind_of(self.path)
+
 
 def expand_sources(arguments: Iterable[str | os.PathLike[str]], *, recursive: bool = False) -> Iterator[Source]:
-    """Give the pictures that files, folders and glob patterns stand for, each once.
+    """Give the pictures that files, folders and glob patterns stand for, each once; cameras and streams as they are.
 
     Arguments keep their order; a folder's or pattern's pictures come in natural order (img2 before img10), a folder's
     own before those of its subfolders. An existing file or folder is meant literally even if its name looks like a
@@ -39,7 +37,11 @@ def expand_sources(arguments: Iterable[str | os.PathLike[str]], *, recursive: bo
     """
     seen: set[tuple[str, str]] = set()
     for argument in arguments:
-        for source in _expand(os.fspath(argument), recursive):
+        text = os.fspath(argument)
+        if kind_of(text) not in ("picture", "video"):
+            yield Source(text)
+            continue
+        for source in _expand(text, recursive):
             if source.error is None:
                 folder, name = os.path.split(source.path)
                 # The folder's links are resolved, the file's own are not: two names of one picture are two sources.
