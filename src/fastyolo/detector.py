@@ -6,7 +6,7 @@ import dataclasses
 import os
 import threading
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -183,7 +183,7 @@ class Detector:
         self,
         frame: Frame,
         *,
-        prepared: Tensor | None = None,
+        fill: Callable[[Tensor], object] | None = None,
         speed: Mapping[str, float] | None = None,
         source: str | None = None,
     ) -> Detections:
@@ -191,7 +191,7 @@ class Detector:
 
         Args:
             frame: what to look at.
-            prepared: the input tensor that a `preprocessor` made of it.
+            fill: writes into the input tensor what a `preprocessor` made of the frame; by default that is done here.
             speed: milliseconds of the stages that came before.
             source: the path it was read from.
         """
@@ -199,10 +199,10 @@ class Detector:
         self._session.check_process()
         with self._lock:
             laps = [perf_counter()]
-            if prepared is None:
+            if fill is None:
                 self._preprocess.fill(frame, self._session.input_view())
             else:
-                self._session.input_view()[:] = prepared
+                fill(self._session.input_view())
             laps.append(perf_counter())
             self._session.invoke()
             laps.append(perf_counter())

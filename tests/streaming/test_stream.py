@@ -33,7 +33,9 @@ class QuickDetector(Detector):
 
     seconds = 0.0
 
-    def run(self, frame: Frame, **how: Any) -> Detections:
+    def run(self, frame: Frame, *, fill: Callable[[Any], object] | None = None, **_: Any) -> Detections:
+        if fill is not None:
+            fill(self.session.input_view())
         time.sleep(self.seconds)
         return Detections.empty(self.names, frame.size)
 

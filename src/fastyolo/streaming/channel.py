@@ -20,9 +20,11 @@ class Channel(Iterator[T]):
 
     Args:
         size: how many items may wait.
+        by_hand: an item keeps its place until its receiver calls `free`, for one who must not be disturbed before.
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, *, by_hand: bool = False) -> None:
+        self._by_hand = by_hand
         self._items: SimpleQueue[T] = SimpleQueue()
         self._places: SimpleQueue[None] = SimpleQueue()
         for _ in range(size):
@@ -63,8 +65,13 @@ class Channel(Iterator[T]):
             if self._error is not None and not self._closed:
                 raise self._error
             raise StopIteration
-        self._places.put(None)
+        if not self._by_hand:
+            self.free()
         return item
+
+    def free(self) -> None:
+        """Give the place of the last item to the sender, who then goes on."""
+        self._places.put(None)
 
 
 class Newest(Iterator[T]):

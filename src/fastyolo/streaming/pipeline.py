@@ -8,6 +8,7 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 from fastyolo.detections import Detections
@@ -50,7 +51,7 @@ class Pipeline:
         live = source.source.live or selection.realtime
         self.results: _Queue[tuple[Frame, Detections]] = Newest() if live else Channel(_WAITING)
         self._arrived: _Queue[Pending] = Newest() if live else Channel(_WAITING)
-        self._prepared: Channel[_Loaded] = Channel(_WAITING)
+        self._prepared: Channel[_Loaded] = Channel(_WAITING, by_hand=True)
         self._unused: deque[Tensor] = deque()
         self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
@@ -140,13 +141,18 @@ class Pipeline:
 
     def _detected(self, frames: Iterable[_Loaded]) -> Iterator[tuple[Frame, Detections]]:
         for frame, captured, speed, tensor in frames:
-            found = self._detector.run(frame, prepared=tensor, speed=speed)
-            if tensor is not None:
-                self._unused.append(tensor)
+            fill = None if tensor is None else partial(self._hand_in, tensor)
+            found = self._detector.run(frame, fill=fill, speed=speed)
             if captured is not None:
                 found = dataclasses.replace(found, age=time.monotonic() - captured)
             yield frame, found
             del frame, found
+
+    def _hand_in(self, tensor: Tensor, network_input: Tensor) -> None:
+        network_input[:] = tensor
+        self._unused.append(tensor)
+        # Only now is the next frame prepared: sooner, that could keep this thread from starting the network.
+        self._prepared.free()
 
 
 def _numbered(frame: Frame, pending: Pending) -> Frame:
