@@ -50,7 +50,7 @@ _ARGUMENT = re.compile(rf"^({'|'.join(_OPTIONS)})(?==| (?:must|needs)\b| \S+ nee
 def usage_message(error: Exception) -> str:
     """One line for an error of the parser: what was expected, what came."""
     if possible := getattr(error, "possibilities", None):
-        return f"there is no option {getattr(error, 'option_name', '')}; did you mean {' or '.join(possible)}?"
+        return f"there is no option {getattr(error, 'option_name', '')}; did you mean {possible[0]}?"
     name = _parameter(error)
     said = str(getattr(error, "message", error))
     if name and (checked := _checked(error)) is not None:
