@@ -13,7 +13,7 @@ BIN := $(VENV)/bin
 SOURCES := $(shell find src -name '*.py' -o -name '*.pyx' -o -name '*.pxd' -o -name '*.pxi' -o -name '*.pyi' -o -name '*.h' -o -path '*/models/*' -o -name '*.cfg') \
 	pyproject.toml setup.py MANIFEST.in
 
-.PHONY: demo test lint types unit quick checked bench counts abi3 lock clean
+.PHONY: demo test lint types unit quick checked fuzz bench counts abi3 lock clean
 .PHONY: wheels check-wheels test-native test-aarch64 counts-aarch64 check-counts-aarch64
 
 demo: $(VENV)/installed
@@ -48,6 +48,13 @@ checked: build/debug/installed build/asan/installed
 	PYTHONPATH=build/debug $(BIN)/python -m pytest -q $(KERNEL_TESTS)
 	PYTHONPATH=build/asan LD_PRELOAD="$(SANITIZERS)" ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1 \
 		$(BIN)/python -m pytest -q $(KERNEL_TESTS)
+
+# Arbitrary specs, metadata, .cfg files, heads, frames and damaged models, half of the time on each of the two builds.
+FUZZ_SECONDS ?= 600
+fuzz: build/debug/installed build/asan/installed
+	PYTHONPATH=build/debug FUZZ_SECONDS=$$(($(FUZZ_SECONDS) / 2)) $(BIN)/python -m pytest -q tests/fuzz
+	PYTHONPATH=build/asan LD_PRELOAD="$(SANITIZERS)" ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1 \
+		FUZZ_SECONDS=$$(($(FUZZ_SECONDS) / 2)) $(BIN)/python -m pytest -q tests/fuzz
 
 # The installed stable-ABI wheel, with the build for this Python beside it. BENCH="--images DIR --float-model F32.tflite"
 bench: abi3 build/release/installed build/bench/venv/tools

@@ -247,7 +247,10 @@ def test_a_spec_that_does_not_fit_names_what_is_there(tmp_path: Path) -> None:
     path = without_metadata(tmp_path)
     with pytest.raises(ModelError, match=r"shapes \(13, 13, 21\) and \(26, 26, 21\) .*, got head_26x26") as caught:
         Detector(path, spec=ModelSpec.yolov4_tiny(names=["a", "b"]))
-    assert "ModelSpec.yolov4_tiny() would fit" in str(caught.value)
+    # Shapes are no proof: what else must hold, and the sure way.
+    assert "by shape ModelSpec.yolov4_tiny() would fit" in str(caught.value)
+    for word in ("anchors", "scale_x_y=1.05", "classes", "ModelSpec.from_cfg", "--cfg FILE"):
+        assert word in str(caught.value)
     with pytest.raises(ModelError, match="metadata says"):
         Detector(with_metadata(tmp_path, input_size=[320, 320]))
 
@@ -256,6 +259,21 @@ def test_what_is_given_wins_over_metadata_with_a_warning(tmp_path: Path) -> None
     names = [f"thing {index}" for index in range(80)]
     with pytest.warns(UserWarning, match="given names differ"):
         assert Detector(spec=ModelSpec.yolov4_tiny(names=names)).names == tuple(names)
+
+
+def test_geometry_and_nms_are_the_models_the_specs_or_those_given(tmp_path: Path) -> None:
+    letterboxed = with_metadata(tmp_path, resize="letterbox", nms="diou")
+    for options, use in (({}, ("letterbox", "diou")), ({"resize": "stretch", "nms": "iou"}, ("stretch", "iou"))):
+        detector = Detector(letterboxed, **options)  # type: ignore[arg-type]
+        assert (detector.resize, detector.nms) == use
+    with pytest.warns(UserWarning, match="in .*, but '(stretch|iou)' is given; using") as caught:
+        detector = Detector(letterboxed, spec=ModelSpec.yolov4_tiny())
+    assert [str(warning.message).split("=")[0] for warning in caught] == ["resize", "nms"]
+    assert (detector.resize, detector.nms) == ("stretch", "iou")
+    # The bundled model says nothing of NMS, so there is nothing to differ from.
+    assert Detector(spec=ModelSpec.yolov4_tiny(nms="diou")).nms == "diou"
+    with pytest.raises(OptionError, match="nms must be 'iou' or 'diou', got 'soft'"):
+        Detector(nms="soft")  # type: ignore[arg-type]
 
 
 def tensor(index: int, name: str, *shape: int) -> TensorInfo:

@@ -16,16 +16,18 @@ def test_stretch_fills_the_input() -> None:
     [
         # 640x480 -> 416 wide, 480 * 416 / 640 = 312 high, (416 - 312) / 2 = 52 above.
         ((480, 640), (0, 52, 416, 312)),
-        # 427 * 416 / 640 = 277.55 -> 278; (416 - 278) / 2 = 69.
-        ((427, 640), (0, 69, 416, 278)),
+        # 427 * 416 / 640 = 277.55, cut to 277 as in Darknet; (416 - 277) / 2 = 69.5: the odd pixel goes below.
+        ((427, 640), (0, 69, 416, 277)),
         # 415 * 416 / 416 = 415: the odd pixel of the bars goes below.
         ((415, 416), (0, 0, 416, 415)),
         ((413, 416), (0, 1, 416, 413)),
         ((640, 480), (52, 0, 312, 416)),
-        # 1 * 416 / 5000 rounds to 0, but a picture is at least one pixel high.
+        # 1 * 416 / 5000 is less than 1, but a picture is at least one pixel high.
         ((1, 5000), (0, 207, 416, 1)),
-        # Exactly half rounds up: 3 * 416 / 832 = 1.5 -> 2.
-        ((3, 832), (0, 207, 416, 2)),
+        # 3 * 416 / 832 = 1.5 -> 1.
+        ((3, 832), (0, 207, 416, 1)),
+        # Nothing is lost where the sides divide: 3 * 416 / 416.
+        ((3, 416), (0, 206, 416, 3)),
     ],
 )
 def test_letterbox_keeps_the_aspect_and_centres(image_size: tuple[int, int], placement: tuple[int, ...]) -> None:

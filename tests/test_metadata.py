@@ -16,7 +16,7 @@ MODEL = b"\x1c\x00\x00\x00TFL3" + bytes(range(256))
 
 
 def test_metadata_comes_back_and_the_model_stays_in_front(tmp_path: Path) -> None:
-    spec = ModelSpec.yolov4_tiny(names=["ä", "b"], input_size=(320, 416))
+    spec = ModelSpec.yolov4_tiny(names=["ä", "b"], input_size=(320, 416), resize="letterbox", nms="diou")
     content = append_metadata(MODEL, spec.to_dict())
     assert content.startswith(MODEL)
     assert append_metadata(MODEL, spec.to_dict()) == content

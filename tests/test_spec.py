@@ -40,6 +40,8 @@ def test_other_classes_and_sizes() -> None:
         ({"input_size": 416}, r"\(height, width\)"),
         ({"input_size": (0, 0)}, "between 1 and 16384"),
         ({"resize": "crop"}, "'stretch' or 'letterbox', got 'crop'"),
+        ({"nms": "soft"}, "'iou' or 'diou', got 'soft'"),
+        ({"nms": ["iou"]}, "'iou' or 'diou'"),
     ],
 )
 def test_what_cannot_be_is_refused(arguments: dict[str, object], said: str) -> None:

@@ -31,6 +31,7 @@ NEEDED = (
     "fastyolo/kernels/postprocess.pyi",
     "fastyolo/kernels/preprocess.pyi",
     "fastyolo/export/yolov4-tiny.cfg",
+    "fastyolo/nnstreamer/script/fastyolo_nnstreamer.py",
     "fastyolo/models/yolov4-tiny_416_int8.tflite",
     "fastyolo/models/yolov4-tiny_416_int8.md",
     "fastyolo/models/LICENSE.darknet",

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import zipfile
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -48,14 +49,21 @@ def install(wheel: Path, folder: Path) -> Path:
     return folder
 
 
-def count(packages: Path, work: Path, *, caches: bool) -> dict[int, Frames]:
-    """Run workloads.py once; what was counted up to each mark, by the mark's number."""
+def count(
+    packages: Path,
+    work: Path,
+    *,
+    caches: bool,
+    script: Path = FOLDER / "workloads.py",
+    watched: Sequence[str] = WATCHED,
+) -> dict[int, Frames]:
+    """Run workloads.py, or another such script, once; what was counted up to each mark, by the mark's number."""
     plugin, listing = work / "libcounter.so", work / "counts.txt"
     subprocess.run(["gcc", "-O2", "-shared", "-fPIC", "-o", plugin, FOLDER / "counter.c"], check=True)
-    options = [f"out={listing}", *(f"watch={path}" for path in WATCHED), *(["cache=on"] if caches else [])]
+    options = [f"out={listing}", *(f"watch={path}" for path in watched), *(["cache=on"] if caches else [])]
     root = A53.sysroot
     command = [*_qemu(), "-cpu", A53.cpu, "-L", root, "-plugin", ",".join([str(plugin), *options])]
-    command += [root / f"usr/bin/python{A53.python}", "-S", FOLDER / "workloads.py", work / "cases.txt"]
+    command += [root / f"usr/bin/python{A53.python}", "-S", script, work / "cases.txt"]
     # The same addresses each time: the modelled caches see them.
     environment = {"PYTHONPATH": str(packages), "PYTHONHASHSEED": "0", "OPENBLAS_NUM_THREADS": "1"}
     subprocess.run(["setarch", "-R", *command], env={**os.environ, **environment}, check=True)

@@ -39,8 +39,8 @@ class Agreement:
 
 def agreement(spec: ModelSpec, wanted: Sequence[Heads], found: Sequence[Heads]) -> Agreement:
     """Score what an int8 network computed against what the float network computed on the same pictures."""
-    truth_decoder = Decoder(spec, score_threshold=TRUTH_SCORE)
-    decoder = Decoder(spec, score_threshold=EVALUATION_SCORE, multi_label=True)
+    truth_decoder = Decoder(spec, score_threshold=TRUTH_SCORE, nms="iou")
+    decoder = Decoder(spec, score_threshold=EVALUATION_SCORE, nms="iou", multi_label=True)
     truth = [truth_decoder(list(heads.values())) for heads in wanted]
     results = [decoder(list(heads.values())) for heads in found]
     ap50, ap = average_precision(truth, results)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
+# `typing` takes most of the time before the command line can answer Ctrl-C.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from fastyolo.detections import Detection, Detections
     from fastyolo.detector import Detector
     from fastyolo.errors import (
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from fastyolo.names import COCO_NAMES
     from fastyolo.postprocess import Decoder, DecodeResult, decode_nms
     from fastyolo.spec import HeadSpec, ModelSpec
+    from fastyolo.suppression import nms
 
     __version__: str
 
@@ -46,6 +49,7 @@ __all__ = [
     "SpecError",
     "__version__",
     "decode_nms",
+    "nms",
 ]
 
 # Each name is loaded on first use: on a board, importing NumPy alone takes most of a second.
@@ -55,6 +59,7 @@ _MODULES = {
     "errors": tuple(name for name in __all__ if name.endswith("Error")),
     "postprocess": ("DecodeResult", "Decoder", "decode_nms"),
     "spec": ("COCO_NAMES", "HeadSpec", "ModelSpec"),
+    "suppression": ("nms",),
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
 

@@ -6,33 +6,34 @@ import dataclasses
 import os
 import threading
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from time import perf_counter
-from typing import NoReturn
+from typing import Literal, NoReturn
 
 from fastyolo.detections import Detections
 from fastyolo.errors import ModelError
 from fastyolo.frames.colors import Color, YuvMatrix, YuvRange
 from fastyolo.frames.picture import MAX_PIXELS
 from fastyolo.frames.reading import ImageLike, as_frame
-from fastyolo.heads import fitting_spec
+from fastyolo.heads import fitting_hint
+from fastyolo.input_range import InputRange
 from fastyolo.letterbox import ResizeMode, placed_size
 from fastyolo.metadata import find_metadata
-from fastyolo.names import class_ids
+from fastyolo.names import class_ids, renamed, shown_ids
 from fastyolo.postprocess import (
     DEFAULT_IOU_THRESHOLD,
     DEFAULT_MAX_DETECTIONS,
     DEFAULT_SCORE_THRESHOLD,
     Decoder,
-    NmsKind,
 )
 from fastyolo.preprocess import Preprocessor
+from fastyolo.runtime.limits import MAX_MEMORY
 from fastyolo.runtime.outputs import match_outputs
 from fastyolo.runtime.session import Session, open_session
-from fastyolo.spec import ModelSpec
+from fastyolo.spec import ModelSpec, NmsKind
 
 BUNDLED_MODEL = Path(__file__).with_name("models") / "yolov4-tiny_416_int8.tflite"
 """The int8 COCO YOLOv4-tiny that comes with the package."""
@@ -47,21 +48,29 @@ class Detector:
     Args:
         model: path of a .tflite file; None takes the bundled int8 COCO YOLOv4-tiny.
         spec: describes a model that carries no metadata, or overrides what it carries. Its input size is the model's.
+        names: what classes are called instead: "coco" for COCO's own spelling (Darknet says motorbike, aeroplane, sofa,
+            pottedplant, diningtable, tvmonitor), or one name per class.
         runtime: "auto", "litert", "tflite-runtime" or "tensorflow".
         device: "cpu", or an external delegate as ``LIB.so[,key=value...]``.
         threads: CPU threads; None takes every core this process may use.
-        resize: "stretch" or "letterbox"; None takes what the model was calibrated for.
+        resize: "stretch" or "letterbox"; None takes what the model was calibrated for. So for `nms`.
+        input_range: the real numbers (low, high) that the network wants for pixel 0 and 255, such as (0, 255) or
+            (-1, 1); None takes what the spec says, else see `Preprocessor`.
         yuv_matrix: "bt601" or "bt709", and yuv_range: "limited" or "full": what Y'CbCr images mean; None takes what a
             frame says of itself, else "bt601" and "limited".
         score_threshold, iou_threshold, max_detections, nms, class_agnostic, multi_label: see `Decoder`.
-        classes: report only these, as ids or names.
+        classes: report only these, as ids or names, in COCO's spelling or Darknet's. None: all, except that a class
+            called "dont_show NAME" is hidden, as Darknet does.
+        show_hidden: report those too.
         clip: limit boxes to the image.
         max_pixels: refuse picture files with more pixels than this.
+        max_memory: refuse a model whose tensors take more bytes than this at one time, by default 1 GiB. A few changed
+            bytes in a file can make a runtime ask for all there is, so this is looked up before it sees the model.
 
     Raises:
         ModelError, RuntimeUnavailableError, SpecError, OptionError: each in one line.
 
-    Safe to share between threads; calls take turns.
+    Safe to share between threads; calls take turns. Not to be carried over a fork: make one in each process.
     """
 
     def __init__(
@@ -69,35 +78,42 @@ class Detector:
         model: str | os.PathLike[str] | None = None,
         *,
         spec: ModelSpec | None = None,
+        names: Sequence[str] | Literal["coco"] | None = None,
         runtime: str = "auto",
         device: str = "cpu",
         threads: int | None = None,
         resize: ResizeMode | None = None,
+        input_range: InputRange | None = None,
         yuv_matrix: YuvMatrix | None = None,
         yuv_range: YuvRange | None = None,
         score_threshold: float = DEFAULT_SCORE_THRESHOLD,
         iou_threshold: float = DEFAULT_IOU_THRESHOLD,
         max_detections: int = DEFAULT_MAX_DETECTIONS,
-        nms: NmsKind = "iou",
+        nms: NmsKind | None = None,
         class_agnostic: bool = False,
         multi_label: bool = False,
         classes: Iterable[int | str] | None = None,
+        show_hidden: bool = False,
         clip: bool = True,
         max_pixels: int = MAX_PIXELS,
+        max_memory: int = MAX_MEMORY,
     ) -> None:
         self.model = Path(model) if model is not None else BUNDLED_MODEL
         self.max_pixels = max_pixels
         self._clip = clip
         self._lock = threading.Lock()
-        self._session = open_session(self.model, runtime=runtime, device=device, threads=threads)
+        self._session = open_session(self.model, runtime=runtime, device=device, threads=threads, max_memory=max_memory)
         metadata = find_metadata(self.model)
         self.spec = _resolve_spec(self.model, self._session, metadata, spec)
+        if names is not None:
+            self.spec = dataclasses.replace(self.spec, names=renamed(self.spec.names, names))
         self.resize: ResizeMode = resize or self.spec.resize
         self._heads = match_outputs(self._session.outputs, self.spec, (metadata or {}).get("outputs"))
         self._preprocess = Preprocessor(
             self.spec.input_size,
             dtype=self._session.input.dtype,
-            quantization=self._session.input.quantization,
+            quantization=self._session.input.affine,
+            input_range=self.spec.input_range if input_range is None else input_range,
             resize=self.resize,
             yuv_matrix=yuv_matrix,
             yuv_range=yuv_range,
@@ -112,10 +128,11 @@ class Detector:
             nms=nms,
             class_agnostic=class_agnostic,
             multi_label=multi_label,
-            classes=None if classes is None else class_ids(self.spec.names, classes),
+            classes=_reported(self.spec.names, classes, show_hidden),
             resize=self.resize,
             clip=clip,
         )
+        self.nms: NmsKind = self._decode.nms
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -138,7 +155,7 @@ class Detector:
         raise TypeError("a Detector cannot be pickled or copied, for it holds a loaded model; make one in each process")
 
     def __call__(self, image: ImageLike, *, color: Color = "rgb") -> Detections:
-        """Detect objects in one image. Arrays are RGB unless `color` says otherwise: for OpenCV's, color="bgr".
+        """Detect objects in one image; arrays are RGB, so one of OpenCV's needs color="bgr".
 
         A JPEG file much larger than the network's input is decoded at a reduced size, which is faster; boxes and
         `orig_shape` are those of the full picture all the same.
@@ -152,6 +169,8 @@ class Detector:
             ImageError: the image cannot be used.
             OptionError: there is no such pixel format.
         """
+        # Before anything waits for a lock, which a thread that is not here may hold.
+        self._session.check_process()
         laps = [perf_counter()]
         frame = as_frame(image, color=color, needed=self._needed, max_pixels=self.max_pixels)
         with self._lock:
@@ -169,6 +188,13 @@ class Detector:
         return Detections(xyxy, found.confidence, found.class_id, self.spec.names, frame.extent.size, speed, path)
 
 
+def _reported(names: Sequence[str], classes: Iterable[int | str] | None, show_hidden: bool) -> list[int] | None:
+    """The ids of the classes to report, None for all."""
+    if classes is not None:
+        return class_ids(names, classes)
+    return None if show_hidden else shown_ids(names)
+
+
 def _resolve_spec(
     model: Path, session: Session, metadata: dict[str, object] | None, spec: ModelSpec | None
 ) -> ModelSpec:
@@ -176,17 +202,24 @@ def _resolve_spec(
     embedded = ModelSpec.from_dict(metadata) if metadata is not None else None
     if spec is None:
         if embedded is None:
-            suggestion = fitting_spec(tensor.shape[-3:] for tensor in session.outputs)
-            hint = f"; its heads would fit {suggestion}" if suggestion else ""
+            hint = fitting_hint(tensor.shape[-3:] for tensor in session.outputs)
             cure = "describe the network with spec= (--cfg and --names on the command line)"
             raise ModelError(f"{model} carries no metadata; {cure}{hint}")
         spec = embedded
         if spec.input_size != session.input_size:
             raise ModelError(f"{model} has input {session.input_size}, but its metadata says {spec.input_size}")
         return spec
-    # Darknet's anchors are network pixels at any input size, so one .cfg serves exports of several sizes.
-    spec = dataclasses.replace(spec, input_size=session.input_size)
-    for field in ("heads", "names") if embedded is not None else ():
+    # Darknet's anchors are network pixels at any input size, so one .cfg serves exports of several sizes. What the
+    # network wants for black and white, no .cfg says.
+    input_range = spec.input_range or (embedded.input_range if embedded is not None else None)
+    spec = dataclasses.replace(spec, input_size=session.input_size, input_range=input_range)
+    if embedded is None or metadata is None:
+        return spec
+    for field in ("heads", "names"):
         if getattr(spec, field) != getattr(embedded, field):
             warnings.warn(f"the given {field} differ from those in {model}; using the given ones", stacklevel=3)
+    for field in ("resize", "nms"):
+        given, said = getattr(spec, field), getattr(embedded, field)
+        if field in metadata and given != said:
+            warnings.warn(f"{field}={said!r} in {model}, but {given!r} is given; using {given!r}", stacklevel=3)
     return spec

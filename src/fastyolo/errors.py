@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from fastyolo.texts import one_line
+
 
 class FastYoloError(Exception):
     """Base of every error fastyolo raises. The message is one line: what was expected, what came, what to do."""
+
+    def __str__(self) -> str:
+        # Messages quote files and models of others: here, once, they become harmless to whatever prints them.
+        return one_line(super().__str__())
 
 
 class OptionError(FastYoloError, ValueError):

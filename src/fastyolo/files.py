@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import IO, Any, Literal, overload
 
 from fastyolo.errors import FastYoloError
+from fastyolo.texts import printable
 
 # What writing itself may report. Anything else the caller's block raises is the caller's own.
 _WRITE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
@@ -69,8 +70,7 @@ def _atomic_write(path: str | os.PathLike[str], text: bool) -> Iterator[IO[Any]]
 
 def shown(path: str | bytes | os.PathLike[str] | os.PathLike[bytes]) -> str:
     """The path as it can be printed on one line anywhere: control characters and undecodable bytes are escaped."""
-    text = os.fsdecode(path)
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text) or "''"
+    return printable(os.fsdecode(path)) or "''"
 
 
 def _check_target(target: str) -> None:

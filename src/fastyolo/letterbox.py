@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 from fastyolo.errors import OptionError
+from fastyolo.texts import brief
 
 ResizeMode = Literal["stretch", "letterbox"]
 RESIZE_MODES: tuple[ResizeMode, ...] = ("stretch", "letterbox")
@@ -36,14 +37,16 @@ def check_resize(resize: str) -> ResizeMode:
     for mode in RESIZE_MODES:
         if resize == mode:
             return mode
-    raise OptionError(f"resize must be 'stretch' or 'letterbox', got {resize!r}")
+    raise OptionError(f"resize must be 'stretch' or 'letterbox', got {brief(resize)}")
 
 
 def place(image_size: tuple[int, int], input_size: tuple[int, int], *, resize: ResizeMode) -> Placement:
     """Place an image in the network input; sizes are (height, width).
 
-    Stretching fills the input. Letterboxing keeps the aspect ratio: the scaled size is rounded half up to whole
-    pixels (at least 1) and centred, the odd pixel of a bar going right or below.
+    Stretching fills the input. Letterboxing keeps the aspect ratio and centres, the odd pixel of a bar going right or
+    below. The side that does not fill the input is cut to whole pixels (at least 1), as in Darknet's ``image.c``::
+
+        height = image_height * input_width / image_width       in integers: 427 * 416 / 640 = 277.55 -> 277
     """
     image_height, image_width = image_size
     input_height, input_width = input_size
@@ -52,10 +55,10 @@ def place(image_size: tuple[int, int], input_size: tuple[int, int], *, resize: R
     # Integers, so that the side which fills the input does so exactly, on every machine.
     if input_width * image_height <= input_height * image_width:
         width = input_width
-        height = max(1, (2 * image_height * input_width + image_width) // (2 * image_width))
+        height = max(1, image_height * input_width // image_width)
     else:
         height = input_height
-        width = max(1, (2 * image_width * input_height + image_height) // (2 * image_height))
+        width = max(1, image_width * input_height // image_height)
     return Placement((input_width - width) // 2, (input_height - height) // 2, width, height)
 
 

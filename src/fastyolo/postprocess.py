@@ -15,10 +15,11 @@ With ``new_coords`` the network has already applied the sigmoids: terms are used
 from __future__ import annotations
 
 import operator
+import os
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -27,10 +28,9 @@ from fastyolo.errors import DecoderBusyError, HeadError, OptionError
 from fastyolo.heads import match_heads
 from fastyolo.kernels import postprocess as kernel
 from fastyolo.letterbox import Affine, ResizeMode, check_resize, network_to_image
-from fastyolo.spec import HEAD_TYPES, HeadSpec, ModelSpec
+from fastyolo.spec import HEAD_TYPES, NMS_KINDS, HeadSpec, ModelSpec, NmsKind
+from fastyolo.texts import brief
 
-NmsKind = Literal["iou", "diou"]
-NMS_KINDS: tuple[NmsKind, ...] = ("iou", "diou")
 HeadArray = npt.NDArray[np.float32] | npt.NDArray[np.int8] | npt.NDArray[np.uint8]
 Quantization = Sequence[tuple[float, int] | None]
 """(scale, zero_point) of each head, ``real = scale * (q - zero_point)``; None for a float32 head."""
@@ -43,6 +43,8 @@ _BYTE_RANGES = {"|i1": (-128, 127), "|u1": (0, 255)}
 _FLOAT32 = np.dtype(np.float32).str
 _SMALLEST_SCALE, _LARGEST_SCALE = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)
 _LARGEST_IMAGE = 2**24
+# Of `decode_nms`, for each thread: pipelines alternate a few networks, and a decoder holds some 100 kB.
+_MOST_DECODERS = 8
 _NO_SIZE = object()
 # A NamedTuple's own constructor is written in Python and costs as much as a small array.
 _new_result = tuple.__new__
@@ -66,7 +68,7 @@ class Decoder:
         iou_threshold: suppress a box whose overlap with a better one is above this, 0 to 1.
         max_detections: keep at most this many, the best ones.
         nms: "iou", or "diou" for what Darknet's ``nms_kind=greedynms`` computes: IoU - (d2 / c2) ** 0.6, with d the
-            distance of the centres and c the diagonal of the enclosing box, in image pixels.
+            distance of the centres and c the diagonal of the enclosing box, in image pixels; None is what `spec` says.
         class_agnostic: let boxes of different classes suppress each other.
         multi_label: report every class of a box that passes, not only its best one. For evaluation.
         classes: report only these class ids.
@@ -88,7 +90,7 @@ class Decoder:
         score_threshold: float = DEFAULT_SCORE_THRESHOLD,
         iou_threshold: float = DEFAULT_IOU_THRESHOLD,
         max_detections: int = DEFAULT_MAX_DETECTIONS,
-        nms: NmsKind = "iou",
+        nms: NmsKind | None = None,
         class_agnostic: bool = False,
         multi_label: bool = False,
         classes: Iterable[int] | None = None,
@@ -97,8 +99,8 @@ class Decoder:
     ) -> None:
         if not isinstance(spec, ModelSpec):
             raise OptionError(f"spec must be a ModelSpec, such as ModelSpec.yolov4_tiny(), got {type(spec).__name__}")
-        if nms not in NMS_KINDS:
-            raise OptionError(f"nms must be 'iou' or 'diou', got {nms!r}")
+        if nms is not None and (not isinstance(nms, str) or nms not in NMS_KINDS):
+            raise OptionError(f"nms must be 'iou' or 'diou', got {brief(nms)}")
         score_threshold = _fraction("score_threshold", score_threshold)
         iou_threshold = _fraction("iou_threshold", iou_threshold)
         max_detections = _whole_number("max_detections", max_detections)
@@ -110,27 +112,29 @@ class Decoder:
                 f"got {len(self.quantization)}"
             )
         self.resize: ResizeMode = spec.resize if resize is None else check_resize(resize)
+        self.nms: NmsKind = spec.nms if nms is None else nms
         self.clip = clip
         self._transform: tuple[object, tuple[float, ...]] = (_NO_SIZE, ())
-        num_boxes = sum(rows * columns * len(head.anchors) for head, rows, columns in _grids(spec))
-        if num_boxes * spec.num_classes >= 2**32:
-            raise OptionError(f"boxes x classes must stay below 2**32, got {num_boxes} x {spec.num_classes}")
+        grids, num_classes = tuple(_grids(spec)), spec.num_classes
+        num_boxes = sum(rows * columns * len(head.anchors) for head, rows, columns in grids)
+        if num_boxes * num_classes >= 2**32:
+            raise OptionError(f"boxes x classes must stay below 2**32, got {num_boxes} x {num_classes}")
         # Room for the worst case; the system backs it with memory only when it is touched.
-        num_candidates = num_boxes * (spec.num_classes if multi_label else 1)
+        num_candidates = num_boxes * (num_classes if multi_label else 1)
         num_kept = min(max_detections, num_candidates)
         self._workspace = kernel.Workspace(
-            len(spec.heads),
+            len(grids),
             score_threshold,
             iou_threshold,
-            nms == "diou",
+            self.nms == "diou",
             class_agnostic,
             multi_label,
             clip,
-            np.array([anchor for head in spec.heads for anchor in head.anchors], np.float32),
+            np.array([anchor for head, _, _ in grids for anchor in head.anchors], np.float32),
             np.empty((num_boxes, 4), np.float32),
             np.empty((2, num_candidates), np.uint64),
-            _class_mask(classes, spec.num_classes),
-            np.empty(spec.num_classes, np.int32),
+            _class_mask(classes, num_classes),
+            np.empty(num_classes, np.int32),
             np.empty((num_kept, 4), np.float32),
             np.empty(num_kept, np.float32),
             np.empty(num_kept, np.int32),
@@ -139,7 +143,7 @@ class Decoder:
             np.dtype(np.float32),
             np.dtype(np.int32),
         )
-        for index, (head, rows, columns) in enumerate(_grids(spec)):
+        for index, (head, rows, columns) in enumerate(grids):
             self._workspace.set_head(
                 index, rows, columns, len(head.anchors), head.stride, head.scale_x_y, HEAD_TYPES.index(head.type)
             )
@@ -149,7 +153,8 @@ class Decoder:
 
         Args:
             heads: float32, int8 or uint8 arrays (rows, columns, anchors * (5 + classes)), with or without a batch axis
-                of 1, in any order: they are told apart by shape. Heads of equal shape are taken in spec order.
+                of 1, or (1, rows, columns, anchors, 5 + classes), in any order: they are told apart by shape. Heads of
+                equal shape are taken in spec order.
             image_size: (height, width) of the image the boxes shall be in; None gives network pixels.
 
         Returns:
@@ -162,15 +167,20 @@ class Decoder:
         # One object for both, so that a thread that comes in between sees a pair that belongs together.
         size, transform = self._transform
         if image_size != size:
-            transform = self._image_transform(image_size)
-            # A copy: a list may change before the next call.
-            self._transform = (None if image_size is None else tuple(image_size), transform)
-        if not isinstance(heads, tuple):
-            heads = tuple(heads) if isinstance(heads, list) else _as_tuple(heads)
+            # A copy: a list may change before the next call, and what counts as a number even before this one ends.
+            size = None if image_size is None else _whole_size(image_size)
+            transform = self._image_transform(size)
+            self._transform = (size, transform)
+        # Not even a subclass: whatever code of the heads runs while they are read, it finds nothing to change.
+        if type(heads) is not tuple:
+            heads = tuple(heads) if isinstance(heads, list | tuple) else _as_tuple(heads)
         try:
             return _new_result(DecodeResult, self._workspace.run(heads, transform))
         except kernel.Busy:
             raise DecoderBusyError("this Decoder is in use in another thread; give each thread its own") from None
+        except TypeError as error:
+            _plan(self.spec, self.quantization, heads)  # says which of them is no array
+            raise HeadError(f"heads must be NumPy arrays, got {error}") from None
         except BufferError as error:
             raise HeadError(f"heads must be NumPy arrays that can be read, got {error or 'other memory'}") from None
 
@@ -184,13 +194,11 @@ class Decoder:
                 )
             height, width = self.spec.input_size
             return (*Affine(1.0, 1.0, 0.0, 0.0), float(width), float(height))
-        try:
-            height, width = (operator.index(side) for side in image_size)
-        except (TypeError, ValueError):
-            raise OptionError(f"image_size must be (height, width) in whole pixels, got {image_size!r}") from None
+        height, width = image_size
         if not (1 <= height <= _LARGEST_IMAGE and 1 <= width <= _LARGEST_IMAGE):
             raise OptionError(
-                f"image_size must be between 1 and {_LARGEST_IMAGE} pixels each way, got height {height}, width {width}"
+                f"image_size must be between 1 and {_LARGEST_IMAGE} pixels each way, got height {brief(height)}, "
+                f"width {brief(width)}"
             )
         affine = network_to_image((height, width), self.spec.input_size, resize=self.resize)
         return (*affine, float(width), float(height))
@@ -204,7 +212,7 @@ def decode_nms(
     score_threshold: float = DEFAULT_SCORE_THRESHOLD,
     iou_threshold: float = DEFAULT_IOU_THRESHOLD,
     max_detections: int = DEFAULT_MAX_DETECTIONS,
-    nms: NmsKind = "iou",
+    nms: NmsKind | None = None,
     class_agnostic: bool = False,
     multi_label: bool = False,
     classes: Iterable[int] | None = None,
@@ -215,22 +223,26 @@ def decode_nms(
     """Decode the raw outputs of a YOLO network and suppress overlapping boxes.
 
     `spec` defaults to the COCO YOLOv4-tiny at 416x416; every other argument is `Decoder`'s, and so are the errors.
-    Safe to call from many threads at once: each keeps a decoder of its own, rebuilt when an argument changes.
+    Safe to call from many threads at once: each keeps decoders of its own, for the arguments it used last.
 
     Returns:
         `DecodeResult`: xyxy float32 (N, 4), confidence float32 (N,), class_id int32 (N,); best first, fresh arrays.
     """
     # The caller may change its lists between calls, so the key needs copies.
-    quantization = _check_quantization(quantization)
-    if isinstance(classes, Iterable) and not isinstance(classes, str):
+    if quantization is not None:
+        try:
+            quantization = tuple(map(tuple, quantization))  # type: ignore[arg-type]
+        except TypeError:
+            quantization = _check_quantization(quantization)
+    if classes is not None and isinstance(classes, Iterable) and not isinstance(classes, str):
         classes = tuple(classes)
     key = (
-        spec, quantization, score_threshold, iou_threshold, max_detections, nms, class_agnostic, multi_label, classes,
-        resize, clip,
+        quantization, score_threshold, iou_threshold, max_detections, nms, class_agnostic, multi_label, classes, resize,
+        clip,
     )  # fmt: skip
-    if getattr(_latest, "key", None) != key:
-        _latest.key = None
-        _latest.decoder = Decoder(
+    decoder = _recent_decoder(spec, key)
+    if decoder is None:
+        decoder = Decoder(
             spec if spec is not None else ModelSpec.yolov4_tiny(),
             quantization=quantization,
             score_threshold=score_threshold,
@@ -243,12 +255,36 @@ def decode_nms(
             resize=resize,
             clip=clip,
         )
-        _latest.key = key
-    decoder: Decoder = _latest.decoder
+        _recent.entries = [(spec, key, decoder), *_recent.entries[: _MOST_DECODERS - 1]]
     return decoder(heads, image_size)
 
 
-_latest = threading.local()
+class _Recent(threading.local):
+    """The decoders that `decode_nms` used last in this thread, with their arguments; the latest two first."""
+
+    def __init__(self) -> None:
+        self.entries: list[tuple[ModelSpec | None, tuple[object, ...], Decoder]] = []
+
+
+_recent = _Recent()
+
+
+def _recent_decoder(spec: ModelSpec | None, key: tuple[object, ...]) -> Decoder | None:
+    entries = _recent.entries
+    try:
+        for place, (known, options, decoder) in enumerate(entries):
+            # Most often it is the very spec of an earlier call; to compare two takes as long as decoding.
+            if options == key and (known is spec or known == spec):
+                if place > 1:  # two that alternate stay where they are
+                    entries.insert(0, entries.pop(place))
+                return decoder
+    except ValueError:
+        pass  # an array where a number should be: `Decoder` says so
+    return None
+
+
+# A thread that was decoding is not in the child of a fork, and would never be done with its decoder there.
+os.register_at_fork(after_in_child=kernel.forked)
 
 
 def _grids(spec: ModelSpec) -> Iterator[tuple[HeadSpec, int, int]]:
@@ -257,13 +293,21 @@ def _grids(spec: ModelSpec) -> Iterator[tuple[HeadSpec, int, int]]:
         yield head, rows, columns
 
 
+def _whole_size(image_size: tuple[int, int]) -> tuple[int, int]:
+    try:
+        height, width = (operator.index(side) for side in image_size)
+    except (TypeError, ValueError):
+        raise OptionError(f"image_size must be (height, width) in whole pixels, got {brief(image_size)}") from None
+    return height, width
+
+
 def _fraction(name: str, value: float) -> float:
     try:
         number = float(value)
-    except (TypeError, ValueError):
-        raise OptionError(f"{name} must be a number between 0 and 1, got {value!r}") from None
+    except (TypeError, ValueError, OverflowError):
+        raise OptionError(f"{name} must be a number between 0 and 1, got {brief(value)}") from None
     if not 0 <= number <= 1:
-        raise OptionError(f"{name} must be between 0 and 1, got {value!r}")
+        raise OptionError(f"{name} must be between 0 and 1, got {brief(value)}")
     return number
 
 
@@ -271,9 +315,9 @@ def _whole_number(name: str, value: int) -> int:
     try:
         number = operator.index(value)
     except TypeError:
-        raise OptionError(f"{name} must be a whole number, got {value!r}") from None
+        raise OptionError(f"{name} must be a whole number, got {brief(value)}") from None
     if number < 1:
-        raise OptionError(f"{name} must be at least 1, got {value!r}")
+        raise OptionError(f"{name} must be at least 1, got {brief(value)}")
     return number
 
 
@@ -282,14 +326,14 @@ def _class_mask(classes: Iterable[int] | None, num_classes: int) -> npt.NDArray[
         return np.ones(num_classes, np.uint8)
     mask = np.zeros(num_classes, np.uint8)
     if isinstance(classes, str) or not isinstance(classes, Iterable):
-        raise OptionError(f"classes must be a list of class ids, got {classes!r}")
+        raise OptionError(f"classes must be a list of class ids, got {brief(classes)}")
     for class_id in classes:
         try:
             row = operator.index(class_id)
         except TypeError:
-            raise OptionError(f"classes must be class ids, got {class_id!r}") from None
+            raise OptionError(f"classes must be class ids, got {brief(class_id)}") from None
         if not 0 <= row < num_classes:
-            raise OptionError(f"classes must be ids between 0 and {num_classes - 1}, got {row}")
+            raise OptionError(f"classes must be ids between 0 and {num_classes - 1}, got {brief(row)}")
         mask[row] = 1
     return mask
 
@@ -300,7 +344,7 @@ def _check_quantization(quantization: Quantization | None) -> tuple[tuple[float,
     try:
         pairs = tuple(quantization)
     except TypeError:
-        raise HeadError(f"quantization must hold one (scale, zero_point) per head, got {quantization!r}") from None
+        raise HeadError(f"quantization must hold one (scale, zero_point) per head, got {brief(quantization)}") from None
     return tuple(_check_pair(position, pair) for position, pair in enumerate(pairs))
 
 
@@ -308,16 +352,24 @@ def _check_pair(position: int, pair: tuple[float, int] | None) -> tuple[float, i
     if pair is None:
         return None
     try:
-        scale, zero_point = (float(number) for number in pair)
+        scales, zero_points = pair
+        if np.size(scales) > 1 or np.size(zero_points) > 1:
+            raise HeadError(
+                f"quantization[{position}] must be one (scale, zero_point) for the whole head, got {np.size(scales)} "
+                f"scales, one per channel; quantise the network's outputs per tensor"
+            )
+        scale, zero_point = (float(np.asarray(number).item()) for number in pair)
         if not zero_point.is_integer():
             raise ValueError
-    except (TypeError, ValueError):
-        raise HeadError(f"quantization[{position}] must be (scale, whole zero_point), got {pair!r}") from None
+    except (TypeError, ValueError, OverflowError) as error:
+        if isinstance(error, HeadError):
+            raise
+        raise HeadError(f"quantization[{position}] must be (scale, whole zero_point), got {brief(pair)}") from None
     # TFLite reports (0.0, 0) for a tensor that is not quantised.
     if scale == 0 and zero_point == 0:
         return None
     if not _SMALLEST_SCALE <= scale <= _LARGEST_SCALE:
-        raise HeadError(f"quantization[{position}]: scale must be a positive float32 number, got {scale!r}")
+        raise HeadError(f"quantization[{position}]: scale must be a positive float32 number, got {brief(scale)}")
     return scale, int(zero_point)
 
 
@@ -351,7 +403,7 @@ def _as_array(position: int, head: object) -> HeadArray:
         raise HeadError(
             f"head {position} must be float32, int8 or uint8, got {head.dtype}; pass head.astype(np.float32)"
         )
-    if head.ndim == 4 and head.shape[0] != 1:
+    if head.ndim in (4, 5) and head.shape[0] != 1:
         raise HeadError(f"head {position} must hold one image, got a batch of {head.shape[0]}; pass head[i] for each")
     return head
 
@@ -367,6 +419,6 @@ def _quantization_of(
     lowest, highest = _BYTE_RANGES[dtype.str]
     if not lowest <= pair[1] <= highest:
         raise HeadError(
-            f"quantization[{position}]: zero_point must be in {lowest}..{highest} for {dtype}, got {pair[1]}"
+            f"quantization[{position}]: zero_point must be in {lowest}..{highest} for {dtype}, got {brief(pair[1])}"
         )
     return pair

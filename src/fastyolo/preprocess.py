@@ -1,9 +1,10 @@
 """Frame -> input tensor, in one pass.
 
 The resize is bilinear with half-pixel centres and no antialias: ``source = (target + 0.5) * source_size / target_size
-- 0.5``, edges repeated; the geometry of OpenCV's INTER_LINEAR. The network sees ``pixel / 255``; an integer tensor
-stores ``round(pixel / 255 / scale) + zero_point``. Grey fills all three channels; Y'CbCr neighbours become RGB, limited
-to 0..255, before they are blended, with the chroma of the block they lie in, as OpenCV's conversion has it.
+- 0.5``, edges repeated; the geometry of OpenCV's INTER_LINEAR. The network sees ``real = low + pixel / 255 * (high -
+low)``, with (low, high) = (0, 1) for Darknet's; an integer tensor stores ``round(real / scale + zero_point)``. Grey
+fills all three channels; Y'CbCr neighbours become RGB, limited to 0..255, before they are blended, with the chroma of
+the block they lie in, as OpenCV's conversion has it.
 """
 
 from __future__ import annotations
@@ -16,13 +17,13 @@ import numpy.typing as npt
 from fastyolo.errors import ModelError
 from fastyolo.frames.colors import Color, YuvMatrix, YuvRange, check_yuv, yuv_to_rgb
 from fastyolo.frames.frame import Frame, Pixels, UInt8Array, view_frame
+from fastyolo.input_range import BYTE_LIMITS, InputRange, check_input_range, check_resolution, expected_range
 from fastyolo.kernels import preprocess as kernel
 from fastyolo.letterbox import LETTERBOX_GREY, ResizeMode, check_resize, place
 
 Tensor = npt.NDArray[Any]
 
 _WEIGHT_ONE = 32768
-_BYTE_RANGES = {"int8": (-128, 127), "uint8": (0, 255)}
 
 
 class Preprocessor:
@@ -32,10 +33,17 @@ class Preprocessor:
         input_size: (height, width) of the network input.
         dtype: int8, uint8 or float32.
         quantization: (scale, zero_point) of an integer tensor; default (1/255, -128) for int8, (1/255, 0) for uint8.
+        input_range: the real numbers (low, high) that the network wants for pixel 0 and 255, such as (0, 255) or
+            (-1, 1). None: (0, 1) for a float tensor; for an integer tensor what its quantisation represents, if that is
+            0..1, 0..255 or -1..1.
         resize: "stretch" to the input size, or "letterbox": keep the aspect ratio, centred on grey 128.
         yuv_matrix: "bt601", or "bt709" for what most HD cameras give; None takes what the frame says, else "bt601".
             Only for Y'CbCr, as is the next.
         yuv_range: "limited" (luma 16 to 235), or "full"; None takes what the frame says, else "limited".
+
+    Raises:
+        ModelError: the tensor is of another type, or its quantisation represents none of these ranges.
+        OptionError: an argument outside its domain.
 
     The tables of the last image size and format are kept, so frames of one kind cost nothing extra. Not for two threads
     at once.
@@ -47,6 +55,7 @@ class Preprocessor:
         *,
         dtype: npt.DTypeLike = np.int8,
         quantization: tuple[float, int] | None = None,
+        input_range: InputRange | None = None,
         resize: ResizeMode = "stretch",
         yuv_matrix: YuvMatrix | None = None,
         yuv_range: YuvRange | None = None,
@@ -54,7 +63,9 @@ class Preprocessor:
         self.input_size = input_size
         self.dtype = np.dtype(dtype)
         self.resize = check_resize(resize)
-        self._multiplier, self._offset, self._limits = _transfer(self.dtype, quantization)
+        self._limits = _check_tensor(self.dtype, quantization)
+        self.input_range = _range_of(self.dtype, quantization, input_range)
+        self._multiplier, self._offset = _transfer(self.dtype, quantization, self.input_range)
         check_yuv(yuv_matrix, yuv_range)
         self._yuv = yuv_matrix, yuv_range
         self._planned: tuple[object, ...] | None = None
@@ -128,19 +139,41 @@ def to_rgb(frame: Frame) -> UInt8Array:
     return rgb
 
 
-def _transfer(dtype: np.dtype[Any], quantization: tuple[float, int] | None) -> tuple[float, float, tuple[int, int]]:
-    """tensor = pixel * multiplier + offset, and the limits of an integer tensor."""
+def _check_tensor(dtype: np.dtype[Any], quantization: tuple[float, int] | None) -> tuple[int, int]:
+    """The limits of an integer tensor, (0, 0) of a float one; `ModelError` if it is neither."""
     if dtype == np.float32:
-        return 1 / 255, 0.0, (0, 0)
-    if dtype.name not in _BYTE_RANGES:
+        return 0, 0
+    if dtype.name not in BYTE_LIMITS:
         raise ModelError(f"input tensor must be int8, uint8 or float32, got {dtype}")
-    limits = _BYTE_RANGES[dtype.name]
-    scale, zero_point = quantization or (1 / 255, limits[0])
-    if not 0 < scale < np.inf or not limits[0] <= zero_point <= limits[1]:
-        raise ModelError(f"input quantisation must have scale > 0 and zero_point in {limits}, got {quantization}")
-    multiplier = 1 / (255 * scale)
+    limits = BYTE_LIMITS[dtype.name]
+    if quantization is not None:
+        scale, zero_point = quantization
+        if not 0 < scale < np.inf or not limits[0] <= zero_point <= limits[1]:
+            raise ModelError(f"input quantisation must have scale > 0 and zero_point in {limits}, got {quantization}")
+    return limits
+
+
+def _range_of(
+    dtype: np.dtype[Any], quantization: tuple[float, int] | None, input_range: InputRange | None
+) -> InputRange:
+    if input_range is None:
+        return expected_range(dtype, quantization)
+    checked = check_input_range(input_range)
+    check_resolution(dtype, quantization, checked)
+    return checked
+
+
+def _transfer(
+    dtype: np.dtype[Any], quantization: tuple[float, int] | None, input_range: InputRange
+) -> tuple[float, float]:
+    """tensor = pixel * multiplier + offset."""
+    low, high = input_range
+    if dtype == np.float32:
+        return (high - low) / 255, low
+    scale, zero_point = quantization or (1 / 255, BYTE_LIMITS[dtype.name][0])
+    multiplier = (high - low) / (255 * scale)
     # 1/255 stored as float32 must still count as "one step a pixel value".
-    return (1.0 if abs(multiplier - 1) < 1e-5 else multiplier), float(zero_point), limits
+    return (1.0 if abs(multiplier - 1) < 1e-5 else multiplier), low / scale + zero_point
 
 
 def _taps(source: int, target: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int16]]:

@@ -225,7 +225,7 @@ def test_interrupted_it_leaves_no_half_picture(tmp_path: Path, number: signal.Si
         time.sleep(0.005)
     process.send_signal(number)
     _, stderr = process.communicate(timeout=60)
-    assert process.returncode == code
+    assert process.returncode == code, stderr
     assert "Traceback" not in stderr
     for name in os.listdir(output):
         assert name.endswith(".png")

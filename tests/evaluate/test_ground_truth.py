@@ -68,6 +68,45 @@ def test_a_limit_takes_the_first_and_forgets_the_objects_of_the_rest(
     assert [entry.category_id for entry in truth.objects] == [1]
 
 
+@pytest.mark.parametrize("id_", [0, 9])
+def test_a_category_without_objects_may_bear_the_name_of_another(
+    write: Callable[[Any], Path], document: Document, id_: int
+) -> None:
+    document["categories"].insert(0 if id_ == 0 else 2, {"id": id_, "name": "person", "supercategory": "none"})
+    path = write(document)
+    truth = read_ground_truth(path, path.parent / "images")
+    assert truth.categories == {1: "person", 4: "motorcycle"}
+    assert match_classes(["person", "motorbike"], truth) == (1, 4)
+
+
+def test_file_names_may_be_written_on_windows(write: Callable[[Any], Path], document: Document) -> None:
+    path = write(document)
+    (path.parent / "a.jpg").touch()
+    document["images"][0]["file_name"] = "images\\b.jpg"
+    truth = read_ground_truth(write(document), path.parent)
+    assert [picture.path for picture in truth.pictures if picture.id == 7] == [path.parent / "images" / "b.jpg"]
+
+
+def test_a_backslash_in_a_name_that_exists_is_kept(write: Callable[[Any], Path], document: Document) -> None:
+    path = write(document)
+    (path.parent / "images" / "odd\\name.jpg").touch()
+    document["images"][0]["file_name"] = "odd\\name.jpg"
+    truth = read_ground_truth(write(document), path.parent / "images")
+    assert truth.pictures[1].path.name == "odd\\name.jpg"
+
+
+def test_ids_may_be_texts(write: Callable[[Any], Path], document: Document) -> None:
+    for entry in (*document["images"], *document["categories"]):
+        entry["id"] = f"<{entry['id']}>"
+    for entry in document["annotations"]:
+        entry.update(id=f"a{entry['id']}", image_id=f"<{entry['image_id']}>", category_id=f"<{entry['category_id']}>")
+    path = write(document)
+    truth = read_ground_truth(path, path.parent / "images")
+    assert [(picture.id, picture.name) for picture in truth.pictures] == [(0, "b.jpg"), (1, "a.jpg")]
+    assert [(entry.image_id, entry.category_id) for entry in truth.objects] == [(1, 0), (0, 1)]
+    assert truth.given_ids == ({0: "<7>", 1: "<3>"}, {0: "<1>", 1: "<4>"})
+
+
 WRONG: dict[str, tuple[Callable[[Document], object], str]] = {
     "no images": (lambda d: d.pop("images"), 'the document must have a list "images", got nothing'),
     "no annotations": (lambda d: d.pop("annotations"), 'must have a list "annotations"'),
@@ -75,13 +114,20 @@ WRONG: dict[str, tuple[Callable[[Document], object], str]] = {
     "entry not an object": (lambda d: d["images"].append(5), "images[2] must be an object {...}, got 5"),
     "no file name": (lambda d: d["images"][1].pop("file_name"), 'images[1] must have a text "file_name"'),
     "empty file name": (lambda d: d["images"][1].update(file_name=""), 'images[1] must have a text "file_name"'),
-    "id not whole": (lambda d: d["images"][0].update(id="7"), 'images[0] must have a whole number "id", got "7"'),
-    "id true": (lambda d: d["images"][0].update(id=True), 'whole number "id", got true'),
-    "huge id": (lambda d: d["images"][0].update(id=2**63), 'whole number "id"'),
+    "id a fraction": (lambda d: d["images"][0].update(id=7.5), 'must have a whole number or a text "id", got 7.5'),
+    "id true": (lambda d: d["images"][0].update(id=True), 'whole number or a text "id", got true'),
+    "huge id": (lambda d: d["images"][0].update(id=2**63), 'whole number or a text "id"'),
+    "id of another kind": (lambda d: d["annotations"][0].update(image_id="3"), '"image_id" of an entry in "images"'),
     "image twice": (lambda d: d["images"][1].update(id=7), 'images[1] must have an "id" of its own, got 7'),
     "annotation twice": (lambda d: d["annotations"][1].update(id=0), 'annotations[1] must have an "id" of its own'),
     "category twice": (lambda d: d["categories"][1].update(id=1), 'categories[1] must have an "id" of its own'),
-    "same name": (lambda d: d["categories"].append({"id": 9, "name": "Motorbike"}), "categories 4 and 9"),
+    "same name": (
+        lambda d: (
+            d["categories"].append({"id": 9, "name": "Motorbike"}),
+            d["annotations"].append({"id": 2, "image_id": 7, "category_id": 9, "bbox": [1, 2, 3, 4]}),
+        ),
+        "categories 4 and 9",
+    ),
     "short box": (lambda d: d["annotations"][0].update(bbox=[1, 2, 3]), '"bbox" [x, y, width, height], got [1, 2, 3]'),
     "box of text": (lambda d: d["annotations"][0].update(bbox="1 2 3 4"), '"bbox" [x, y, width, height]'),
     "box not finite": (lambda d: d["annotations"][0].update(bbox=[1, 2, 3, float("nan")]), '"bbox"'),

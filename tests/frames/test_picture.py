@@ -111,15 +111,11 @@ class TestPixelFormats:
         assert image.mode == "P"
         assert np.array_equal(load_image(encoded(image)), np.asarray(quadrants()))
 
-    @pytest.mark.parametrize("mode", ["I;16", "I;16B", "I"])
+    @pytest.mark.parametrize("mode", ["I;16", "I;16B"])
     def test_16_bit_grey_is_scaled_not_clipped(self, mode: str) -> None:
         levels = np.array([[0, 255, 256, 32768, 65280, 65535]], np.uint16)
-        if mode == "I":
-            image = Image.fromarray(levels.astype(np.int32))
-        else:
-            data = levels.astype("<u2" if mode == "I;16" else ">u2").tobytes()
-            image = Image.frombytes(mode, (6, 1), data)
-        pixels = load_image(image)
+        data = levels.astype("<u2" if mode == "I;16" else ">u2").tobytes()
+        pixels = load_image(Image.frombytes(mode, (6, 1), data))
         assert pixels[0, :, 0].tolist() == [0, 1, 1, 128, 254, 255]
         assert pixels.flags.c_contiguous
 
@@ -130,7 +126,7 @@ class TestPixelFormats:
 
     def test_pixels_of_unknown_range_are_refused(self) -> None:
         assert "mode F" in error_of(Image.new("F", (2, 2), 0.5))
-        assert "beyond 0..65535" in error_of(Image.new("I", (2, 2), 70000))
+        assert "mode I," in error_of(Image.new("I", (2, 2), 70000))
         assert "mode LAB" in error_of(Image.new("LAB", (2, 2)))
 
     @pytest.mark.parametrize("mode", ["LA", "RGBA", "La", "RGBa"])

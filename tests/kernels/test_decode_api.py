@@ -6,16 +6,17 @@ import dataclasses
 import gc
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from contextlib import suppress
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
 import fastyolo
-from fastyolo import Decoder, DecoderBusyError, DecodeResult, HeadError, ModelSpec, OptionError
+from fastyolo import Decoder, DecoderBusyError, DecodeResult, FastYoloError, HeadError, ModelSpec, OptionError
 from fastyolo.spec import HeadSpec
 from reference import decode_reference
 
@@ -437,7 +438,7 @@ def test_max_detections_beyond_the_number_of_boxes_means_all(decode: Callable[..
         np.testing.assert_array_equal(result.class_id, expected.class_id)
 
 
-@pytest.mark.parametrize("nms", ["soft", "", "IoU", None, 3])
+@pytest.mark.parametrize("nms", ["soft", "", "IoU", 3])
 def test_unknown_nms(decode: Callable[..., DecodeResult], nms: Any) -> None:
     with pytest.raises(OptionError, match=r"nms.*iou.*diou"):
         decode(random_heads(), nms=nms)
@@ -655,6 +656,18 @@ def test_the_geometry_is_the_specs_unless_said_otherwise(made_for: Any) -> None:
         Decoder(spec, resize="crop")  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("made_for", ["iou", "diou"])
+def test_the_nms_is_the_specs_unless_said_otherwise(made_for: Any) -> None:
+    spec = dataclasses.replace(SPEC, nms=made_for)
+    heads = random_heads()
+    options: dict[str, Any] = {"score_threshold": 0.01, "iou_threshold": 0.2}
+    kinds = {kind: fastyolo.decode_nms(heads, spec=SPEC, nms=kind, **options) for kind in ("iou", "diou")}
+    assert len(kinds["iou"].confidence) != len(kinds["diou"].confidence)
+    for said in (None, "iou", "diou"):
+        assert_same(fastyolo.decode_nms(heads, spec=spec, nms=said, **options), kinds[said or made_for])
+        assert_same(Decoder(spec, nms=said, **options)(heads), kinds[said or made_for])
+
+
 def test_heads_in_another_order_or_of_another_type_are_looked_at_anew() -> None:
     decoder = Decoder(SPEC, quantization=LEVELS, score_threshold=0.1)
     real, bytes_ = random_heads(), random_heads(np.int8)
@@ -685,6 +698,78 @@ def test_a_list_that_changes_while_it_is_read_does_no_harm() -> None:
     heads: list[Any] = []
     heads += [Emptying(real[0], heads), *real[1:]]
     assert_same(decoder(heads), expected)
+
+
+class Shrinking(Emptying):
+    """A buffer that changes what else the call was given: quantisation, classes, the image's size."""
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="needs Python 3.12, where a class can be a buffer")
+@pytest.mark.parametrize("option", ["quantization", "classes", "image_size"])
+def test_options_that_change_while_heads_are_read_do_no_harm(option: str) -> None:
+    given: dict[str, list[Any]] = {"quantization": [*LEVELS], "classes": [0, 1], "image_size": [480, 640]}
+    real = random_heads(np.int8)
+    options: dict[str, Any] = {"spec": SPEC, "score_threshold": 0.1, "quantization": LEVELS}
+    expected = fastyolo.decode_nms(real, **{**options, option: [*given[option]]})
+    heads: list[Any] = [Shrinking(real[0], given[option]), *real[1:]]
+    assert_same(fastyolo.decode_nms(heads, **{**options, option: given[option]}), expected)
+    assert given[option] == []
+
+
+class Pair(NamedTuple):
+    coarse: npt.NDArray[Any]
+    fine: npt.NDArray[Any]
+
+
+class Fickle(list[Any]):
+    """A list that is another one each time it is looked at."""
+
+    def __iter__(self) -> Iterator[Any]:
+        copy = [*super().__iter__()]
+        self.clear()
+        return iter(copy)
+
+
+def test_subclasses_of_lists_and_tuples_are_taken_once() -> None:
+    real = random_heads()
+    expected = fastyolo.decode_nms(real, spec=SPEC)
+    assert_same(fastyolo.decode_nms(Pair(*real), spec=SPEC), expected)
+    assert_same(fastyolo.decode_nms(Fickle(real), spec=SPEC), expected)
+
+
+def test_a_size_that_is_never_the_same_is_asked_once() -> None:
+    class Fickler:
+        def __init__(self) -> None:
+            self.asked = 0
+
+        def __index__(self) -> int:
+            self.asked += 1
+            return 480 * self.asked
+
+    side = Fickler()
+    decoder, real = Decoder(SPEC), random_heads()
+    expected = decoder(real, (480, 640))
+    assert_same(Decoder(SPEC)(real, (side, 640)), expected)  # type: ignore[arg-type]
+    assert side.asked == 1
+
+
+def test_a_spec_that_is_never_the_same_is_asked_once() -> None:
+    class Growing(ModelSpec):
+        @property
+        def num_classes(self) -> int:
+            object.__setattr__(self, "names", (*self.names, "more"))
+            return len(self.names)
+
+    spec = Growing(SPEC.input_size, SPEC.heads, SPEC.names)
+    real = random_heads()
+    with suppress(FastYoloError, IndexError, ValueError):
+        Decoder(spec, score_threshold=0.0, multi_label=True, max_detections=10**6)(real)
+
+
+@pytest.mark.parametrize("heads", [[None, None], ["ab", "cd"], [object(), 3]])
+def test_what_is_no_array_is_named(heads: list[Any]) -> None:
+    with pytest.raises(HeadError, match="head 0 must be"):
+        fastyolo.decode_nms(heads)
 
 
 def test_a_buffer_that_is_not_what_it_says_is_refused() -> None:

@@ -448,14 +448,14 @@ def test_letterbox_takes_the_bars_off(decode: Decode) -> None:
     np.testing.assert_allclose(result[0], [[68.75, -12.5, 131.25, 112.5]], rtol=1e-6)
 
 
-def test_letterbox_uses_the_rounded_size(decode: Decode) -> None:
-    # 30 wide, 100 high into 32 x 32: scale 0.32, 9.6 -> 10 pixels wide, bar (32 - 10) // 2 = 11 at the left.
-    # (x - 11) * 30 / 10 = (x - 11) * 3; y * 100 / 32 = y * 3.125: [11, 6, 21, 26] -> [0, 18.75, 30, 81.25]
+def test_letterbox_uses_the_size_in_whole_pixels(decode: Decode) -> None:
+    # 30 wide, 100 high into 32 x 32: scale 0.32, 9.6 -> 9 pixels wide, bar (32 - 9) // 2 = 11 at the left.
+    # (x - 11) * 30 / 9; y * 100 / 32 = y * 3.125: [11, 6, 21, 26] -> [0, 18.75, 100 / 3, 81.25]
     result = decode(single(0, 0, 0, 0, INF, INF), spec=CELL, image_size=(100, 30), resize="letterbox")
-    np.testing.assert_allclose(result[0], [[0, 18.75, 30, 81.25]], rtol=1e-6, atol=1e-5)
-    # 28 wide: 8.96 -> 9 pixels, bar (32 - 9) // 2 = 11, the odd pixel at the right: (x - 11) * 28 / 9
+    np.testing.assert_allclose(result[0], [[0, 18.75, 100 / 3, 81.25]], rtol=1e-6, atol=1e-5)
+    # 28 wide: 8.96 -> 8 pixels, bar (32 - 8) / 2 = 12: (x - 12) * 28 / 8 = (x - 12) * 3.5
     result = decode(single(0, 0, 0, 0, INF, INF), spec=CELL, image_size=(100, 28), resize="letterbox")
-    np.testing.assert_allclose(result[0], [[0, 18.75, 280 / 9, 81.25]], rtol=1e-6, atol=1e-5)
+    np.testing.assert_allclose(result[0], [[-3.5, 18.75, 31.5, 81.25]], rtol=1e-6, atol=1e-5)
 
 
 def test_boxes_are_clipped_on_request(decode: Decode) -> None:

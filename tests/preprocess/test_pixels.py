@@ -122,7 +122,7 @@ def test_the_other_dtypes_hold_the_same(color: Color, dtype: type) -> None:
 def test_any_quantisation(color: Color) -> None:
     image = noise(color, 90, 160)
     real = Preprocessor((64, 64), dtype=np.float32)(image, color=color)
-    tensor = Preprocessor((64, 64), dtype=np.int8, quantization=(0.0078, 3))(image, color=color)
+    tensor = Preprocessor((64, 64), dtype=np.int8, quantization=(0.0078, 3), input_range=(0, 1))(image, color=color)
     np.testing.assert_allclose(tensor, np.clip(real / 0.0078 + 3, -128, 127), atol=0.51)
 
 

@@ -67,7 +67,7 @@ def test_float32_is_the_pixel_over_255() -> None:
 )
 def test_any_quantisation_rounds_and_saturates(dtype: type, scale: float, zero_point: int) -> None:
     image = picture(416, 416)
-    tensor = Preprocessor((416, 416), dtype=dtype, quantization=(scale, zero_point))(image)
+    tensor = Preprocessor((416, 416), dtype=dtype, quantization=(scale, zero_point), input_range=(0, 1))(image)
     limits = np.iinfo(dtype)
     exact = np.clip(image / 255 / scale + zero_point, limits.min, limits.max)
     assert np.abs(tensor[0] - exact).max() <= 0.5 + 1e-4

@@ -11,8 +11,9 @@ pytestmark = pytest.mark.slow
 
 KERNELS = ("postprocess", "preprocess")
 
-# What may stand in a loop over the arrays of one frame, at the door: taking hold of their memory, and letting go.
-AT_THE_DOOR = ("PyObject_GetBuffer", "PyBuffer_Release")
+# What may stand in a loop at the door: taking hold of the memory of a frame's arrays, letting go, and after millions of
+# comparisons a look at signals.
+AT_THE_DOOR = ("PyObject_GetBuffer", "PyBuffer_Release", "PyErr_CheckSignals")
 # What runs once, or when the arrays are of another kind than before, or has to allocate; not with every frame.
 NOT_EVERY_FRAME = ("__dealloc__", "_describe_planes", "_follow", "_find_terms")
 

@@ -38,7 +38,16 @@ def test_decoding_loads_numpy_and_nothing_heavy() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["--help", "detect --help", "export --help", "compile --help", "evaluate --help", "info --help"]
+    "command",
+    [
+        "--help",
+        "detect --help",
+        "export --help",
+        "compile --help",
+        "evaluate --help",
+        "info --help",
+        "nnstreamer --help",
+    ],
 )
 def test_help_loads_nothing_heavy(command: str) -> None:
     loaded = loaded_after(
@@ -64,3 +73,8 @@ def test_unknown_names_are_attribute_errors() -> None:
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         fastyolo.nonsense  # noqa: B018
     assert {"Detector", "decode_nms", "__version__"} <= set(dir(fastyolo))
+
+
+def test_the_script_for_nnstreamer_loads_no_runtime_and_no_command_line() -> None:
+    code = "import fastyolo.nnstreamer.filter; from fastyolo.nnstreamer import SCRIPT; assert SCRIPT.is_file()"
+    assert not loaded_after(code) & {*HEAVY, "typer"}

@@ -95,7 +95,7 @@ def preprocess_cases() -> Iterator[PreprocessCase]:
         "int8": {"dtype": np.int8},
         "uint8": {"dtype": np.uint8},
         "float32": {"dtype": np.float32},
-        "int8 coarse": {"dtype": np.int8, "quantization": (0.011, -20)},
+        "int8 coarse": {"dtype": np.int8, "quantization": (0.011, -20), "input_range": (0, 1)},
     }
     for (size, image), (kind, options), resize in itertools.product(
         images.items(), kinds.items(), ("stretch", "letterbox")

@@ -169,7 +169,7 @@ def network_to_image(
     resized = input_size
     if resize == "letterbox":
         ratio = min(Fraction(inner, outer) for inner, outer in zip(input_size, image_size, strict=True))
-        resized = tuple(max(1, math.floor(side * ratio + Fraction(1, 2))) for side in image_size)
+        resized = tuple(max(1, math.floor(side * ratio)) for side in image_size)
     bar_y, bar_x = ((outer - inner) // 2 for outer, inner in zip(input_size, resized, strict=True))
     scale_y, scale_x = (image / inner for image, inner in zip(image_size, resized, strict=True))
     offset = np.array([bar_x, bar_y, bar_x, bar_y], F32)

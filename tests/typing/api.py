@@ -39,7 +39,14 @@ def detecting(frame: npt.NDArray[np.uint8], mask: npt.NDArray[np.bool_]) -> None
     assert_type(fastyolo.__version__, str)
 
 
+def suppressing(boxes: npt.NDArray[np.float32], scores: npt.NDArray[np.float32]) -> None:
+    assert_type(fastyolo.nms(boxes, scores), npt.NDArray[np.intp])
+    ids = np.zeros(3, np.uint8)
+    assert_type(fastyolo.nms(boxes, scores, ids, nms="diou", max_per_class=1), npt.NDArray[np.intp])
+
+
 def wrong_calls(heads: list[npt.NDArray[np.float32]]) -> None:
     fastyolo.decode_nms(heads, nms="soft")  # type: ignore[arg-type]
+    fastyolo.nms(heads[0], heads[1], nms="soft")  # type: ignore[arg-type]
     fastyolo.decode_nms(heads, 0.5)  # type: ignore[call-arg,arg-type]
     Detector(resize="crop")  # type: ignore[arg-type]

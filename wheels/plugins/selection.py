@@ -17,6 +17,7 @@ PC = {
     "runtime": "compiles a delegate for the machine it runs on, edits models with ai-edge-litert's schema",
     "export": "exporting is work for a PC",
     "evaluate": "evaluating is work for a PC",
+    "fuzz": "drawn by Hypothesis, where the sanitized build can be made",
     "project": "about the project's own tools on the machine that builds it (wheel, README, counts, benchmarks)",
 }
 """Folders whose tests are for a PC, and why."""

@@ -9,6 +9,7 @@ from fastyolo.cli.detect import detect
 from fastyolo.cli.evaluate import evaluate
 from fastyolo.cli.export import export
 from fastyolo.cli.info import info
+from fastyolo.cli.nnstreamer import nnstreamer
 
 app = typer.Typer(
     name="fastyolo",
@@ -39,3 +40,4 @@ app.command()(evaluate)
 app.command()(export)
 app.command("compile")(compile_)
 app.command()(info)
+app.command()(nnstreamer)

@@ -12,6 +12,7 @@ import typer
 
 from fastyolo.cli.console import say
 from fastyolo.cli.options import DebugOption
+from fastyolo.files import shown
 
 if TYPE_CHECKING:
     from fastyolo.export.vela import Compiled
@@ -31,7 +32,7 @@ def compile_(
     from fastyolo.export.vela import compile_model
 
     path, compiled = compile_model(model, target=target.value, output_dir=output, log=vela_log(debug))
-    print(path)
+    print(shown(path))
     say_compiled(compiled, target.value)
 
 

@@ -6,17 +6,14 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 from typing import TYPE_CHECKING
 
+from fastyolo.cli.leaving import say as say
+
 if TYPE_CHECKING:
     from rich.progress import TaskID
-
-
-def say(message: str) -> None:
-    """One line on stderr."""
-    print(f"fastyolo: {' '.join(message.split())}", file=sys.stderr)
 
 
 @contextmanager
@@ -71,7 +68,8 @@ def silence_native_code() -> None:
     Runtimes announce their delegates there, and libtiff comments on every damaged file. Our errors are raised, not
     printed, so nothing of ours is lost; ``--debug`` leaves everything as it is.
     """
-    sys.stderr.flush()
+    with suppress(OSError):
+        sys.stderr.flush()
     sys.stderr = os.fdopen(os.dup(2), "w", buffering=1, errors="backslashreplace")
     sink = os.open(os.devnull, os.O_WRONLY)
     os.dup2(sink, 2)

@@ -17,14 +17,19 @@ from fastyolo.cli.options import (
     CfgOption,
     DebugOption,
     DeviceOption,
+    InputRangeOption,
+    MaxMemoryOption,
     ModelOption,
     NamesOption,
-    Nms,
+    NmsOption,
     Resize,
     RuntimeOption,
     ThreadsOption,
+    bytes_from_option,
+    range_from_option,
     spec_from_options,
 )
+from fastyolo.cli.signals import raise_received
 from fastyolo.results import FORMATS, writer_of
 
 if TYPE_CHECKING:
@@ -53,7 +58,10 @@ def detect(
     output_format: Annotated[Format, typer.Option("--format", "-f", help="How results are printed.")] = TABLE,
     conf: Annotated[float, typer.Option("--conf", min=0, max=1, help="Lowest score that is reported.")] = 0.25,
     iou: Annotated[float, typer.Option("--iou", min=0, max=1, help="Overlap above which NMS drops a box.")] = 0.45,
-    nms: Annotated[Nms, typer.Option("--nms", help="'diou' is what Darknet's greedynms computes.")] = Nms.iou,
+    nms: NmsOption = None,
+    every_class: Annotated[
+        bool, typer.Option("--every-class", help="Every class of a box above --conf, as Darknet; not only the best.")
+    ] = False,
     classes: Annotated[
         list[str] | None,
         typer.Option("--classes", metavar="NAME|ID,...", help="Report only these classes; may be repeated."),
@@ -63,8 +71,9 @@ def detect(
     cfg: CfgOption = None,
     names: NamesOption = None,
     resize: Annotated[
-        Resize | None, typer.Option("--resize", help="How pictures are fitted. Default: what the model was made for.")
+        Resize | None, typer.Option("--resize", help="How pictures are fitted. Default: what the model or .cfg says.")
     ] = None,
+    input_range: InputRangeOption = None,
     threads: ThreadsOption = None,
     runtime: RuntimeOption = "auto",
     device: DeviceOption = "cpu",
@@ -72,6 +81,7 @@ def detect(
         int | None,
         typer.Option("--max-pixels", min=1, help="Refuse pictures with more pixels than this. Default: 89 million."),
     ] = None,
+    max_memory: MaxMemoryOption = None,
     timing: Annotated[bool, typer.Option("--timing", help="Show the milliseconds of every stage.")] = False,
     debug: DebugOption = False,
 ) -> int:
@@ -95,12 +105,15 @@ def detect(
             device=device,
             threads=threads,
             resize=resize.value if resize else None,
+            input_range=range_from_option(input_range),
             score_threshold=conf,
             iou_threshold=iou,
             max_detections=max_det,
-            nms=nms.value,
+            nms=nms.value if nms else None,
+            multi_label=every_class,
             classes=[part for group in classes for part in group.split(",")] if classes else None,
             max_pixels=max_pixels or MAX_PIXELS,
+            max_memory=bytes_from_option(max_memory),
         )
     raise_pillow_limit(detector.max_pixels)
     pictures = tuple(entry.path for entry in entries if entry.error is None)
@@ -154,6 +167,7 @@ def _results(
     from fastyolo.results.writer import Result
 
     for entry in entries:
+        raise_received()
         if entry.error is not None:
             yield Result(entry.path, error=str(entry.error))
             continue

@@ -20,15 +20,18 @@ from fastyolo.cli.options import (
     CfgOption,
     DebugOption,
     DeviceOption,
+    InputRangeOption,
     ModelOption,
     NamesOption,
-    Nms,
+    NmsOption,
     Resize,
     RuntimeOption,
     ThreadsOption,
+    range_from_option,
     spec_from_options,
 )
 from fastyolo.errors import FastYoloError, OptionError
+from fastyolo.files import shown
 
 if TYPE_CHECKING:
     from fastyolo.evaluate import Evaluation
@@ -65,11 +68,12 @@ def evaluate(
     ] = None,
     conf: Annotated[float, typer.Option("--conf", min=0, max=1, help="Lowest score that counts.")] = 0.001,
     iou: Annotated[float, typer.Option("--iou", min=0, max=1, help="Overlap above which NMS drops a box.")] = 0.45,
-    nms: Annotated[Nms, typer.Option("--nms", help="'diou' is what Darknet's greedynms computes.")] = Nms.iou,
+    nms: NmsOption = None,
     max_det: Annotated[int, typer.Option("--max-det", min=1, help="Most detections in one picture.")] = 300,
     resize: Annotated[
-        Resize | None, typer.Option("--resize", help="How pictures are fitted. Default: what the model was made for.")
+        Resize | None, typer.Option("--resize", help="How pictures are fitted. Default: what the model or .cfg says.")
     ] = None,
+    input_range: InputRangeOption = None,
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="Take only the first pictures, by id.")] = None,
     threads: ThreadsOption = None,
     runtime: RuntimeOption = "auto",
@@ -81,17 +85,19 @@ def evaluate(
     The numbers go to stdout, in percent. All detections of a picture count (300 unless --max-det says otherwise), every
     class of a box above --conf is one. Ctrl-C ends early, with the numbers of the pictures done so far.
     """
+    with warnings_as_lines():
+        spec = spec_from_options(model, cfg, names)
     common: dict[str, Any] = {
         "images": images,
         "annotations": annotations,
-        "spec": spec_from_options(model, cfg, names),
+        "spec": spec,
         "runtime": runtime,
         "threads": threads,
         "limit": limit,
     }
-    fixed = {"--conf": conf != 0.001, "--iou": iou != 0.45, "--nms": nms is not Nms.iou, "--max-det": max_det != 300,
-             "--resize": resize is not None, "--device": device != "cpu", "--results": results is not None,
-             "--plots": plots is not None}  # fmt: skip
+    fixed = {"--conf": conf != 0.001, "--iou": iou != 0.45, "--nms": nms is not None, "--max-det": max_det != 300,
+             "--resize": resize is not None, "--input-range": input_range is not None, "--device": device != "cpu",
+             "--results": results is not None, "--plots": plots is not None}  # fmt: skip
     if ladder != (float_model is not None):
         raise OptionError("--ladder needs --float-model, and the other way round")
     if float_model is not None:
@@ -100,7 +106,14 @@ def evaluate(
         return _climb(output_format, model, float_model, common)
     from fastyolo.evaluate import Settings
 
-    settings = Settings(conf, iou, max_det, nms=nms.value, resize=resize.value if resize else None)
+    settings = Settings(
+        conf,
+        iou,
+        max_det,
+        nms=nms.value if nms else None,
+        resize=resize.value if resize else None,
+        input_range=range_from_option(input_range),
+    )
     return _evaluate(output_format, results, plots, {"model": model, "settings": settings, "device": device, **common})
 
 
@@ -180,7 +193,7 @@ def _as_text(evaluation: Evaluation) -> str:
     ]
     return "\n".join(
         [
-            f"{Path(model['path']).name}, {model['runtime']}, {model['device']}",
+            f"{shown(Path(model['path']).name)}, {model['runtime']}, {model['device']}",
             f"{evaluation.images} images, {scores.objects} objects of {len(with_objects)} classes; score "
             f">= {settings.score_threshold:g}, {settings.nms} {settings.iou_threshold:g}, up to "
             f"{settings.max_detections} detections an image, {settings.resize}",
@@ -204,7 +217,7 @@ def _ladder_text(ladder: Ladder) -> str:
         before = rung.scores
     return "\n".join(
         [
-            f"{Path(ladder.models['int8']).name} on {ladder.images} images, each row on top of the one above",
+            f"{shown(Path(ladder.models['int8']).name)} on {ladder.images} images, each row on top of the one above",
             "",
             markdown_table(("", "rule", "AP50", "change", "AP", "change"), rows, left=2),
             "",

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fastyolo.cli.compile import say_compiled, vela_log
-from fastyolo.cli.console import say, stepwise_progress
-from fastyolo.cli.options import DebugOption, NamesOption, Resize
+from fastyolo.cli.console import say, stepwise_progress, warnings_as_lines
+from fastyolo.cli.options import DebugOption, NamesOption, NmsOption, Resize, names_from_option
+from fastyolo.files import shown
 
 if TYPE_CHECKING:
     from fastyolo.export import ExportResult
@@ -87,8 +88,12 @@ def export(
     ] = None,
     names: NamesOption = None,
     resize: Annotated[
-        Resize, typer.Option("--resize", help="How pictures are fitted, in calibration and later.")
-    ] = Resize.stretch,
+        Resize | None,
+        typer.Option(
+            "--resize", help="How pictures are fitted, in calibration and later. Default: what the .cfg says."
+        ),
+    ] = None,
+    nms: NmsOption = None,
     input_size: Annotated[
         str | None,
         typer.Option(
@@ -122,17 +127,17 @@ def export(
     if report is not None:
         _check_report(report, output, calibrated=calibration is not None)
     from fastyolo.export import export as run
-    from fastyolo.names import read_names
 
-    with stepwise_progress() as progress:
+    with warnings_as_lines(), stepwise_progress() as progress:
         result = run(
             cfg,
             weights,
             output_dir=output,
             calibration=calibration,
-            names=read_names(names) if names is not None else None,
+            names=names_from_option(names),
             formats=[kind.value for kind in formats] if formats else None,
-            resize=resize.value,
+            resize=resize.value if resize else None,
+            nms=nms.value if nms else None,
             input_size=size,
             target=target.value if target is not None else None,
             effort=effort.value,
@@ -142,12 +147,12 @@ def export(
             log=vela_log(debug),
         )
     for path in result.paths.values():
-        print(path)
+        print(shown(path))
     if result.compiled is not None:
-        print(result.compiled[0])
+        print(shown(result.compiled[0]))
     if report is not None and result.report is not None:
         result.report.write(report)
-        print(report)
+        print(shown(report))
     _say_more(result, target, calibrated=calibration is not None)
 
 
@@ -175,11 +180,14 @@ def _say_more(result: ExportResult, target: Target | None, *, calibrated: bool) 
 
 def _list_layers(cfg: Path | None, input_size: tuple[int, int] | None) -> None:
     from fastyolo.cli.layers import layer_table
-    from fastyolo.darknet import read_cfg, with_input_size
+    from fastyolo.darknet import read_cfg, spec_from_cfg, with_input_size
     from fastyolo.export.build import supported_layers
     from fastyolo.export.fetch import OFFICIAL_CFG
 
     description = read_cfg(OFFICIAL_CFG if cfg is None else cfg)
     if input_size is not None:
         description = with_input_size(description, input_size)
-    print("\n".join(layer_table(supported_layers(description), description.input_shape)))
+    with warnings_as_lines():
+        layers = supported_layers(description)
+        spec_from_cfg(description)  # for what it would refuse
+    print("\n".join(layer_table(layers, description.input_shape)))

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fastyolo.cli.options import DebugOption, DeviceOption, ModelOption, ThreadsOption
+from fastyolo.cli.options import (
+    DebugOption,
+    DeviceOption,
+    MaxMemoryOption,
+    ModelOption,
+    ThreadsOption,
+    bytes_from_option,
+)
+from fastyolo.texts import printable
 
 if TYPE_CHECKING:
     from fastyolo.runtime.session import RuntimeName, Session, TensorInfo
@@ -24,6 +32,7 @@ def info(
     model: ModelOption = None,
     device: DeviceOption = "cpu",
     threads: ThreadsOption = None,
+    max_memory: MaxMemoryOption = None,
     output_format: Annotated[Format, typer.Option("--format", help="For people, or for programs.")] = Format.text,
     debug: DebugOption = False,
 ) -> None:
@@ -42,21 +51,23 @@ def info(
         "pillow": PIL.__version__,
         "machine": machine_record(),
     }
-    record["runtimes"], session = _try_runtimes(path, device, threads)
+    record["runtimes"], session = _try_runtimes(path, device, threads, bytes_from_option(max_memory))
     record["model"] = _model_record(path, session)
     print(json.dumps(record, indent=2) if output_format is Format.json else _as_text(record))
 
 
-def _try_runtimes(path: Path, device: str, threads: int | None) -> tuple[dict[RuntimeName, str], Session]:
+def _try_runtimes(
+    path: Path, device: str, threads: int | None, max_memory: int
+) -> tuple[dict[RuntimeName, str], Session]:
     """Build an interpreter with each runtime; the session is that of the one `Detector` would take."""
     from fastyolo.errors import FastYoloError
     from fastyolo.runtime.session import RUNTIMES, open_session
 
-    chosen = open_session(path, device=device, threads=threads)
+    chosen = open_session(path, device=device, threads=threads, max_memory=max_memory)
     found = {}
     for name in RUNTIMES:
         try:
-            session = open_session(path, runtime=name, device=device, threads=threads)
+            session = open_session(path, runtime=name, device=device, threads=threads, max_memory=max_memory)
             state = f"{session.version}, works"
         except FastYoloError as error:
             state = "not installed" if f"{name} is not installed" in str(error) else str(error)
@@ -66,17 +77,33 @@ def _try_runtimes(path: Path, device: str, threads: int | None) -> tuple[dict[Ru
 
 def _model_record(path: Path, session: Session) -> dict[str, Any]:
     from fastyolo.metadata import find_metadata
+    from fastyolo.spec import ModelSpec
 
     metadata = find_metadata(path) or {}
+    if metadata:
+        metadata = {**metadata, **ModelSpec.from_dict(metadata).to_dict()}
     described = {key: value for key, value in metadata.items() if key not in ("calibration", "names")}
     return {
         "path": str(path),
         "bytes": path.stat().st_size,
-        "input": _tensor_record(session.input),
+        "input": {**_tensor_record(session.input), "color": "rgb", "range": _input_range(session, metadata)},
         "outputs": [_tensor_record(tensor) for tensor in session.outputs],
         "classes": len(metadata.get("names", ())) or None,
         "metadata": described or None,
     }
+
+
+def _input_range(session: Session, metadata: dict[str, Any]) -> list[float] | None:
+    """What black and white are to the network; None if neither the model nor its metadata says it."""
+    from fastyolo.errors import FastYoloError
+    from fastyolo.input_range import check_input_range, expected_range
+
+    try:
+        if metadata.get("input_range") is not None:
+            return list(check_input_range(metadata["input_range"]))
+        return list(expected_range(session.input.dtype, session.input.affine))
+    except FastYoloError:
+        return None
 
 
 def _tensor_record(tensor: TensorInfo) -> dict[str, Any]:
@@ -97,18 +124,30 @@ def _as_text(record: dict[str, Any]) -> str:
         f"python       {machine['python']}, {machine['libc']}",
         *_listing("runtimes", [f"{name}: {state}" for name, state in record["runtimes"].items()]),
         f"model        {model['path']} ({model['bytes'] / 1e6:.1f} MB)",
-        *_listing("input", [_tensor_text(model["input"])]),
+        *_listing("input", [_tensor_text(model["input"]), _colours_text(model["input"])]),
         *_listing("outputs", [_tensor_text(tensor) for tensor in model["outputs"]]),
     ]
     metadata = model["metadata"]
     if metadata is None:
-        return "\n".join([*lines, "metadata     none: needs --cfg and --names"])
+        return "\n".join(map(printable, [*lines, "metadata     none: needs --cfg and --names"]))
     heads = [
         f"stride {head['stride']}, scale_x_y {head['scale_x_y']}, anchors "
         + " ".join(f"{width:g},{height:g}" for width, height in head["anchors"])
         for head in metadata["heads"]
     ]
-    return "\n".join([*lines, *_listing("heads", heads), f"classes      {model['classes']}, {metadata['resize']}"])
+    last = [f"classes      {model['classes']}", _use_text(metadata)]
+    return "\n".join(map(printable, [*lines, *_listing("heads", heads), *last]))
+
+
+def _use_text(metadata: dict[str, Any]) -> str:
+    """How pictures are fitted and boxes suppressed unless an option says otherwise."""
+    return f"use          {metadata.get('resize', 'stretch')}, NMS {metadata.get('nms', 'iou')}"
+
+
+def _colours_text(tensor: dict[str, Any]) -> str:
+    wanted = tensor["range"]
+    levels = "unknown: needs --input-range" if wanted is None else f"{wanted[0]:g}, white {wanted[1]:g}"
+    return f'RGB (arrays too: color="bgr" for OpenCV\'s), black {levels}'
 
 
 def _listing(title: str, rows: list[str]) -> list[str]:

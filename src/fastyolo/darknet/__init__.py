@@ -1,6 +1,7 @@
 """What do a Darknet .cfg and .weights file say."""
 
 from fastyolo.darknet.cfg import Cfg, Section, read_cfg
+from fastyolo.darknet.decoding import spec_from_cfg, with_input_size
 from fastyolo.darknet.layers import (
     Convolutional,
     Layer,
@@ -10,8 +11,6 @@ from fastyolo.darknet.layers import (
     Upsample,
     Yolo,
     network_layers,
-    spec_from_cfg,
-    with_input_size,
 )
 from fastyolo.darknet.weights import ConvolutionWeights, count_numbers, read_weights
 

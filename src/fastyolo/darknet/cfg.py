@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 import math
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -12,6 +14,7 @@ from fastyolo.darknet.reading import open_regular
 from fastyolo.errors import SpecError
 from fastyolo.files import shown
 
+COMMENT = re.compile("[#;]")
 MAX_CFG_BYTES = 1 << 20
 MAX_INTEGER = 1 << 20
 """Largest size, count or index a .cfg may name. Real ones stay far below; a typo must not become a huge allocation."""
@@ -21,10 +24,11 @@ MAX_SIDE = 16384
 
 
 class Option(NamedTuple):
-    """The text behind ``key=`` and the line it stands on."""
+    """The text behind ``key=``, the line it stands on, and whether a comment follows on that line."""
 
     text: str
     line: int
+    comment: bool = False
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,8 @@ class Section:
         return text.split(",") if text else []
 
     def _integer(self, key: str, text: str, low: int, high: int) -> int:
-        # int() takes underscores, foreign digits and thousands of digits; a .cfg has none of them.
+        # int() takes underscores, foreign digits and thousands of digits; a .cfg has none of them. Darknet's atoi()
+        # would make 0 of what is no number.
         digits = text[1:] if text[:1] in "+-" else text
         if digits.isascii() and digits.isdigit() and len(digits) <= 18 and low <= int(text) <= high:
             return int(text)
@@ -112,6 +117,8 @@ class Cfg:
 def read_cfg(path: str | os.PathLike[str]) -> Cfg:
     """Read a Darknet .cfg file.
 
+    A comment starts with # or ;, also behind a value, and may hold any bytes: what is not UTF-8 counts as Latin-1.
+
     Raises:
         SpecError: missing, unreadable, not text, or not in .cfg syntax (with the line number).
     """
@@ -119,8 +126,9 @@ def read_cfg(path: str | os.PathLike[str]) -> Cfg:
     sections: list[Section] = []
     options: dict[str, Option] = {}
     for number, raw in enumerate(_read_text(path).split("\n"), start=1):
-        line = "".join(raw.split("#", 1)[0].split())
-        if not line or line[0] == ";":
+        content = COMMENT.split(raw, maxsplit=1)
+        line = "".join(content[0].split())
+        if not line:
             continue
         if line[0] == "[":
             if line[-1] != "]" or len(line) < 3:
@@ -133,9 +141,9 @@ def read_cfg(path: str | os.PathLike[str]) -> Cfg:
             raise SpecError(f"{file} line {number}: expected key=value, got {shorten(line)}")
         if not sections:
             raise SpecError(f"{file} line {number}: expected a section before the first option, got {shorten(line)}")
-        options.setdefault(key, Option(text, number))
+        options.setdefault(key, Option(text, number, len(content) > 1))
     if not sections or sections[0].type not in ("net", "network"):
-        first = f"[{shorten(sections[0].type)}]" if sections else "no section"
+        first = f"[{shorten(sections[0].type)[1:-1]}]" if sections else "no section"
         raise SpecError(f"{file} line {sections[0].line if sections else 1}: expected [net] first, got {first}")
     return Cfg(file, sections[0], tuple(sections[1:]))
 
@@ -145,12 +153,15 @@ def _read_text(path: str | os.PathLike[str]) -> str:
         if size > MAX_CFG_BYTES:
             raise SpecError(f"{shown(path)} is no .cfg file: expected at most {MAX_CFG_BYTES} bytes, got {size}")
         content = file.read(MAX_CFG_BYTES)
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = "\0"
-    if "\0" in text:
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise SpecError(f"{shown(path)} is in UTF-16: save it as UTF-8")
+    if b"\0" in content:
         raise SpecError(f"{shown(path)} is no .cfg file: expected text, got binary data")
+    content = content.removeprefix(codecs.BOM_UTF8)
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError:
+        text = content.decode("latin-1")  # takes any bytes, so that an accent in a comment harms nobody
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 

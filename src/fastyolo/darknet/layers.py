@@ -1,14 +1,15 @@
-"""The layers of a .cfg with their shapes, and the `ModelSpec` they amount to."""
+"""The layers of a .cfg with their shapes, as exporting needs them: every one must be known in full."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
-from fastyolo.darknet.cfg import MAX_INTEGER, MAX_SIDE, Cfg, Option, Section, shorten
-from fastyolo.errors import OptionError, SpecError
-from fastyolo.spec import HeadSpec, ModelSpec
+from fastyolo.darknet.cfg import MAX_INTEGER, Cfg, Section, shorten
+from fastyolo.darknet.grids import Grid, earlier
+from fastyolo.darknet.heads import read_head
+from fastyolo.darknet.windows import Window, convolution_window, pooling_window
+from fastyolo.spec import HeadSpec
 
 Shape = tuple[int, int, int]
 """(rows, columns, channels)."""
@@ -91,10 +92,7 @@ class _Walk:
 
     def reference(self, section: Section, key: str, index: int) -> int:
         """The absolute index of an earlier layer, from an absolute or a negative (relative) one."""
-        absolute = index + len(self.layers) if index < 0 else index
-        if not 0 <= absolute < len(self.layers):
-            raise section.error(f"{key} to name an earlier layer of this layer {len(self.layers)}", str(index), key=key)
-        return absolute
+        return earlier(section, key, index, len(self.layers))
 
 
 def network_layers(cfg: Cfg) -> tuple[Layer, ...]:
@@ -120,74 +118,33 @@ def network_layers(cfg: Cfg) -> tuple[Layer, ...]:
     return tuple(walk.layers)
 
 
-def with_input_size(cfg: Cfg, input_size: tuple[int, int]) -> Cfg:
-    """The same network for pictures of another (height, width). Anchors stay: they are in network pixels.
-
-    Raises:
-        OptionError: a size that is no multiple of every stride, or not positive.
-        SpecError: see `spec_from_cfg`.
-    """
-    strides = [head.stride for head in spec_from_cfg(cfg).heads]
-    multiple = math.lcm(*strides)
-    if not all(0 < side <= MAX_SIDE and side % multiple == 0 for side in input_size):
-        height, width = input_size
-        expected = f"a multiple of {multiple} up to {MAX_SIDE} each way"
-        raise OptionError(f"the input size of {cfg.file} must be {expected}, got {height}x{width}")
-    net = cfg.net
-    sides = zip(("height", "width"), input_size, strict=True)
-    options = {**net.options, **{key: Option(str(side), net.line) for key, side in sides}}
-    return replace(cfg, net=replace(net, options=options))
-
-
-def spec_from_cfg(cfg: Cfg, names: Sequence[str] | None = None) -> ModelSpec:
-    """Describe the network of a .cfg, heads in its order. Without `names`, classes are called "class 0", "class 1", ...
-
-    Raises:
-        SpecError: the .cfg describes no network fastyolo can decode, or `names` has the wrong number of names.
-    """
-    heads = [layer for layer in network_layers(cfg) if isinstance(layer, Yolo)]
-    if not heads:
-        raise SpecError(f"{cfg.file} must have at least one [yolo] layer, got none")
-    classes = heads[0].classes
-    for layer in heads:
-        if layer.classes != classes:
-            raise layer.section.error(
-                f"classes={classes} as in the first [yolo] layer", str(layer.classes), key="classes"
-            )
-    if names is None:
-        names = [f"class {index}" for index in range(classes)]
-    elif len(names) != classes:
-        raise SpecError(f"{cfg.file} has {classes} classes, so expected {classes} class names, got {len(names)}")
-    height, width, _ = cfg.input_shape
-    return ModelSpec((height, width), tuple(layer.head for layer in heads), tuple(names))
-
-
 def _convolutional(section: Section, walk: _Walk) -> Layer:
     rows, columns, channels = walk.shape(walk.previous)
     filters = section.integer("filters", 1, low=1)
-    size = section.integer("size", 1, low=1, high=255)
-    stride = section.integer("stride", 1, low=1, high=255)
-    for key in ("stride_x", "stride_y"):
-        if section.integer(key, stride, low=1, high=255) != stride:
-            raise section.error(f"{key} equal to stride={stride}", section.text(key, ""), key=key)
-    # Darknet's pad=1 means "half the kernel"; padding= gives pixels.
-    half = size // 2 if section.integer("pad", 0) else None
-    padding = section.integer("padding", 0, high=255) if half is None else half
-    shape = ((rows + 2 * padding - size) // stride + 1, (columns + 2 * padding - size) // stride + 1, filters)
+    window = convolution_window(section)
+    shape = (*window.positions(rows, columns), filters)
     batch_normalize = section.integer("batch_normalize", 0) > 0 or section.integer("cbn", 0) > 0
     activation = section.text("activation", "logistic")
     inputs = (walk.previous,)
-    return Convolutional(section, inputs, shape, filters, size, stride, padding, batch_normalize, activation, channels)
+    stride, padding = _one_stride(section, window), window.padding // 2
+    return Convolutional(
+        section, inputs, shape, filters, window.size, stride, padding, batch_normalize, activation, channels
+    )
 
 
 def _maxpool(section: Section, walk: _Walk) -> Layer:
     rows, columns, channels = walk.shape(walk.previous)
-    stride = section.integer("stride", 1, low=1, high=255)
-    size = section.integer("size", stride, low=1, high=255)
-    # Total padding over both sides; the smaller half goes left and above.
-    padding = section.integer("padding", size - 1, high=255)
-    shape = ((rows + padding - size) // stride + 1, (columns + padding - size) // stride + 1, channels)
-    return MaxPool(section, (walk.previous,), shape, size, stride, padding)
+    window = pooling_window(section)
+    shape = (*window.positions(rows, columns), channels)
+    return MaxPool(section, (walk.previous,), shape, window.size, _one_stride(section, window), window.padding)
+
+
+def _one_stride(section: Section, window: Window) -> int:
+    if window.stride_y != window.stride_x:
+        key = "stride_x" if "stride_x" in section.options else "stride_y"
+        got = f"stride_y={window.stride_y} and stride_x={window.stride_x}"
+        raise section.error("one stride down and across", got, key=key)
+    return window.stride_y
 
 
 def _route(section: Section, walk: _Walk) -> Layer:
@@ -232,28 +189,9 @@ def _shortcut(section: Section, walk: _Walk) -> Layer:
 
 
 def _yolo(section: Section, walk: _Walk) -> Layer:
-    rows, columns, channels = walk.shape(walk.previous)
-    classes = section.integer("classes", 20, low=1)
-    anchors = section.numbers("anchors")
-    total = section.integer("num", 1, low=1)
-    if len(anchors) < 2 * total:
-        raise section.error(f"{2 * total} numbers in anchors= for num={total}", str(len(anchors)), key="anchors")
-    if not all(0 < side < 1e6 for side in anchors):
-        raise section.error("anchors of positive pixel sizes", shorten(section.text("anchors", "")), key="anchors")
-    mask = section.integers("mask", low=0, high=total - 1) or tuple(range(total))
-    if channels != len(mask) * (5 + classes):
-        expected = f"{len(mask)} * (5 + {classes}) = {len(mask) * (5 + classes)} filters before this [yolo]"
-        raise section.error(expected, str(channels))
-    height, width, _ = walk.input_shape
-    stride = height // rows
-    if (rows * stride, columns * stride) != (height, width):
-        raise section.error("an input that is a multiple of the stride", f"{height}x{width} and {rows}x{columns} cells")
-    scale_x_y = section.number("scale_x_y", 1.0)
-    if not scale_x_y > 0:
-        raise section.error("a positive scale_x_y", section.text("scale_x_y", ""), key="scale_x_y")
-    pairs = tuple((anchors[2 * index], anchors[2 * index + 1]) for index in mask)
-    head = HeadSpec(stride, pairs, scale_x_y, section.integer("new_coords", 0) > 0)
-    return Yolo(section, (walk.previous,), (rows, columns, channels), head, classes)
+    shape = walk.shape(walk.previous)
+    head, classes = read_head(section, walk.input_shape[:2], Grid(*shape))
+    return Yolo(section, (walk.previous,), shape, head, classes)
 
 
 LAYER_READERS: Mapping[str, Callable[[Section, _Walk], Layer]] = {

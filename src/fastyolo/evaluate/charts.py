@@ -29,7 +29,7 @@ def require_matplotlib() -> Any:
     try:
         from matplotlib.figure import Figure  # noqa: TID251
     except ImportError:
-        raise FastYoloError("plots need matplotlib: pip install 'fastyolo[eval]'") from None
+        raise FastYoloError("plots need matplotlib: pip install matplotlib") from None
     return Figure
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +16,17 @@ from fastyolo.files import shown
 from fastyolo.names import common_name
 
 StrPath = str | os.PathLike[str]
+Id = int | str
+
+
+class GivenIds(NamedTuple):
+    """What images and categories are called by a file whose ids are texts; here they have numbers."""
+
+    images: Mapping[int, str]
+    categories: Mapping[int, str]
+
+
+NO_TEXTS = GivenIds({}, {})
 
 
 class Picture(NamedTuple):
@@ -48,12 +60,14 @@ class GroundTruth:
         pictures: every picture to be scored.
         categories: name of each category id, in the file's order.
         objects: in the file's order.
+        given_ids: of images and categories whose id in the file is a text; empty where all are numbers.
     """
 
     path: Path
     pictures: tuple[Picture, ...]
     categories: Mapping[int, str]
     objects: tuple[LabelledObject, ...]
+    given_ids: GivenIds = NO_TEXTS
 
     def of(self, pictures: Sequence[Picture]) -> GroundTruth:
         """The same, as if only these pictures had been annotated."""
@@ -68,9 +82,11 @@ def read_ground_truth(annotations: StrPath, images: StrPath, *, limit: int | Non
     Args:
         annotations: JSON with "images" (id, file_name), "categories" (id, name) and "annotations" (id, image_id,
             category_id, bbox). A missing "area" is that of the box, a missing "iscrowd" is 0; "ignore" has no effect,
-            as in pycocotools. Anything else in the file is passed over.
-        images: the folder that every file_name is relative to; it may hold more pictures than the file lists.
-        limit: take only the first pictures, by id.
+            as in pycocotools. Ids may be whole numbers or texts. Of categories of one name, such as the root that some
+            tools add, those without an object are passed over, as is anything else in the file.
+        images: the folder that every file_name is relative to, written with slashes or Windows' backslashes; it may
+            hold more pictures than the file lists.
+        limit: take only the first pictures, by id; texts come after numbers, in the file's order.
 
     Raises:
         EvaluationError: the file cannot be read or is no such file, no object is annotated, the folder or one of the
@@ -78,12 +94,13 @@ def read_ground_truth(annotations: StrPath, images: StrPath, *, limit: int | Non
     """
     path, folder = Path(annotations), Path(images)
     document = _Reader(path, _load(path))
-    pictures = {entry.id: _picture(entry, folder) for entry in document.entries("images")}
-    categories = {entry.id: entry.text("name") for entry in document.entries("categories")}
-    objects = tuple(_labelled_object(entry, pictures, categories) for entry in document.entries("annotations"))
-    _check_distinct(path, categories)
+    listed, labels = _numbered(document.entries("images")), _numbered(document.entries("categories"))
+    pictures = {number: _picture(number, entry, folder) for number, entry in listed.values()}
+    every_category = {number: entry.text("name") for number, entry in labels.values()}
+    objects = tuple(_labelled_object(entry, listed, labels) for entry in document.entries("annotations"))
+    categories = _distinct(path, every_category, {entry.category_id for entry in objects})
     first = [pictures[id_] for id_ in sorted(pictures)][:limit]
-    truth = GroundTruth(path, tuple(first), categories, objects).of(first)
+    truth = GroundTruth(path, tuple(first), categories, objects, GivenIds(_texts(listed), _texts(labels))).of(first)
     if all(entry.crowd for entry in truth.objects):
         where = f"in {shown(path)}" if limit is None else f"in the first {len(truth.pictures)} images of {shown(path)}"
         raise EvaluationError(f"no object is annotated {where}, so there is nothing to score")
@@ -164,7 +181,7 @@ class _Reader:
         values = self.value.get(key)
         if not isinstance(values, list):
             raise self.error(f'have a list "{key}"', values)
-        seen: set[int] = set()
+        seen: set[Id] = set()
         for index, value in enumerate(values):
             entry = _Reader(self.path, value, f"{key}[{index}]")
             if entry.id in seen:
@@ -173,14 +190,17 @@ class _Reader:
             yield entry
 
     @property
-    def id(self) -> int:
-        return self.whole("id")
+    def id(self) -> Id:
+        return self.identity("id")
 
-    def whole(self, key: str) -> int:
+    def identity(self, key: str) -> Id:
+        """A whole number, or a text."""
         value = self.value.get(key)
+        if isinstance(value, str) and value:
+            return value
         # Beyond 64 bits pycocotools would fail, far from here.
-        if not isinstance(value, int) or isinstance(value, bool) or abs(value) >= 2**63:
-            raise self.error(f'have a whole number "{key}"', value)
+        if not isinstance(value, int) or isinstance(value, bool) or abs(value) >= 2**62:
+            raise self.error(f'have a whole number or a text "{key}"', value)
         return value
 
     def text(self, key: str) -> str:
@@ -189,21 +209,48 @@ class _Reader:
             raise self.error(f'have a text "{key}"', value)
         return value
 
-    def reference(self, key: str, known: Mapping[int, object], where: str) -> int:
-        """The id of an entry in another list."""
-        id_ = self.whole(key)
+    def reference(self, key: str, known: Numbered, where: str) -> int:
+        """The number of an entry in another list."""
+        id_ = self.identity(key)
         if id_ not in known:
             raise self.error(f'have "{key}" of an entry in "{where}"', id_)
-        return id_
+        return known[id_].number
 
 
-def _picture(entry: _Reader, folder: Path) -> Picture:
+class _Entry(NamedTuple):
+    number: int
+    entry: _Reader
+
+
+Numbered = dict[Id, _Entry]
+
+
+def _numbered(entries: Iterator[_Reader]) -> Numbered:
+    """Each entry by its id, with a number of its own: the id itself, or behind all numbers where it is a text."""
+    listed = list(entries)
+    free = count(max((entry.id for entry in listed if isinstance(entry.id, int)), default=-1) + 1)
+    return {entry.id: _Entry(entry.id if isinstance(entry.id, int) else next(free), entry) for entry in listed}
+
+
+def _texts(numbered: Numbered) -> dict[int, str]:
+    return {entry.number: id_ for id_, entry in numbered.items() if isinstance(id_, str)}
+
+
+def _picture(number: int, entry: _Reader, folder: Path) -> Picture:
     name, height, width = entry.text("file_name"), entry.value.get("height"), entry.value.get("width")
     size = (height, width) if isinstance(height, int) and isinstance(width, int) else None
-    return Picture(entry.id, folder / name, name, size)
+    return Picture(number, _path_of(folder, name), name, size)
 
 
-def _labelled_object(entry: _Reader, images: Mapping[int, Picture], categories: Mapping[int, str]) -> LabelledObject:
+def _path_of(folder: Path, name: str) -> Path:
+    """Where a picture lies; a name that tools on Windows wrote has backslashes for slashes."""
+    path = folder / name
+    if "\\" in name and not os.path.lexists(path):
+        return folder / name.replace("\\", "/")
+    return path
+
+
+def _labelled_object(entry: _Reader, images: Numbered, categories: Numbered) -> LabelledObject:
     box = entry.value.get("bbox")
     if not isinstance(box, list) or len(box) != 4 or not all(map(_is_number, box)) or min(box[2:]) < 0:
         raise entry.error('have "bbox" [x, y, width, height]', box)
@@ -222,12 +269,17 @@ def _is_number(value: Any) -> bool:
     return not isinstance(value, bool) and isinstance(value, int | float) and -1e300 < value < 1e300
 
 
-def _check_distinct(path: Path, categories: Mapping[int, str]) -> None:
-    seen: dict[str, int] = {}
+def _distinct(path: Path, categories: Mapping[int, str], used: Set[int]) -> dict[int, str]:
+    """The categories less those that only repeat the name of another; `used` are those with objects."""
+    of_name: dict[str, int] = {}
     for id_, name in categories.items():
-        other = seen.setdefault(common_name(name), id_)
-        if other != id_:
+        other = of_name.setdefault(common_name(name), id_)
+        if other != id_ and {other, id_} <= used:
             raise EvaluationError(f"categories {other} and {id_} of {shown(path)} have the same name {name!r}")
+        if other not in used:
+            of_name[common_name(name)] = id_
+    kept = set(of_name.values())
+    return {id_: name for id_, name in categories.items() if id_ in kept}
 
 
 def _check_pictures(folder: Path, pictures: Sequence[Picture]) -> None:

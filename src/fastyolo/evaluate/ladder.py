@@ -131,7 +131,9 @@ def climb(
     truth = read_ground_truth(annotations, images, limit=limit)
 
     def build(cores: int) -> _Climber:
-        pair = (Detector(path, spec=spec, runtime=runtime, threads=cores) for path in (model, float_model))
+        pair = (
+            Detector(path, spec=spec, runtime=runtime, threads=cores, show_hidden=True) for path in (model, float_model)
+        )
         return _Climber(*map(_Network, pair))
 
     climbers = open_workers(build, len(truth.pictures), threads=threads)
@@ -228,7 +230,7 @@ def _check_pair(integer: _Network, real: _Network) -> None:
                 f"the ladder's {option} must have {' or '.join(kinds)} input, "
                 f"got {network.input.dtype} in {shown(network.path)}"
             )
-    if replace(integer.spec, resize=real.spec.resize) != real.spec:
+    if replace(integer.spec, resize=real.spec.resize, nms=real.spec.nms) != real.spec:
         raise EvaluationError(
             f"the ladder's models must be of one network, but {shown(integer.path)} and {shown(real.path)} differ in "
             "input size, classes or heads"

@@ -13,30 +13,40 @@ from typing import Any
 
 from fastyolo.detections import Detections
 from fastyolo.detector import Detector
-from fastyolo.evaluate.ground_truth import GroundTruth, StrPath, match_classes, read_ground_truth, some
+from fastyolo.evaluate.ground_truth import (
+    NO_TEXTS,
+    GivenIds,
+    GroundTruth,
+    StrPath,
+    match_classes,
+    read_ground_truth,
+    some,
+)
 from fastyolo.evaluate.parallel import open_workers, over_pictures
 from fastyolo.evaluate.scoring import Found, Progress, Scores, require_pycocotools, score
 from fastyolo.files import atomic_write, shown
 from fastyolo.frames.picture import MAX_PIXELS
+from fastyolo.input_range import InputRange
 from fastyolo.letterbox import ResizeMode
-from fastyolo.postprocess import DEFAULT_IOU_THRESHOLD, DEFAULT_MAX_DETECTIONS, NmsKind
-from fastyolo.spec import ModelSpec
+from fastyolo.postprocess import DEFAULT_IOU_THRESHOLD, DEFAULT_MAX_DETECTIONS
+from fastyolo.spec import ModelSpec, NmsKind
 
 
 @dataclass(frozen=True)
 class Settings:
     """How pictures are run. The defaults are those of COCO evaluation, not of everyday detection.
 
-    `resize` None is what the model was made for; for the rest see `Detector`.
+    `resize`, `nms` and `input_range` None are what the model was made for; for the rest see `Detector`.
     """
 
     score_threshold: float = 0.001
     iou_threshold: float = DEFAULT_IOU_THRESHOLD
     max_detections: int = DEFAULT_MAX_DETECTIONS
-    nms: NmsKind = "iou"
+    nms: NmsKind | None = None
     class_agnostic: bool = False
     multi_label: bool = True
     resize: ResizeMode | None = None
+    input_range: InputRange | None = None
     clip: bool = True
     max_pixels: int = MAX_PIXELS
 
@@ -53,6 +63,7 @@ class Evaluation:
         model: what ran: path, runtime with version, device.
         seconds: by step, "detect" and "score".
         found: every detection that was scored.
+        given_ids: what the annotation file calls images and categories, where it uses texts instead of numbers.
     """
 
     scores: Scores
@@ -62,6 +73,7 @@ class Evaluation:
     model: Mapping[str, str]
     seconds: Mapping[str, float] = field(compare=False)
     found: Found = field(repr=False, compare=False)
+    given_ids: GivenIds = field(default=NO_TEXTS, repr=False, compare=False)
 
     @property
     def interrupted(self) -> bool:
@@ -130,7 +142,7 @@ def evaluate(
     options: dict[str, Any] = {"spec": spec, "runtime": runtime, "device": device, **asdict(settings)}
 
     def build(cores: int) -> Detector:
-        return Detector(model, threads=cores, **options)
+        return Detector(model, threads=cores, show_hidden=True, **options)
 
     detectors = open_workers(build, len(truth.pictures), device=device, threads=threads)
     session = detectors[0].session
@@ -138,7 +150,7 @@ def evaluate(
         detectors,
         detectors[0].names,
         truth,
-        settings=replace(settings, resize=detectors[0].resize),
+        settings=replace(settings, resize=detectors[0].resize, nms=detectors[0].nms),
         model={
             "path": str(detectors[0].model),
             "runtime": f"{session.runtime} {session.version}",
@@ -175,7 +187,7 @@ def evaluate_detectors(
     table = Found.collect(found, category_ids)
     scores = score(done, table, max_detections=settings.max_detections, progress=progress)
     seconds = {"detect": detected - started, "score": time.perf_counter() - detected}
-    return Evaluation(scores, len(done.pictures), len(truth.pictures), settings, model, seconds, table)
+    return Evaluation(scores, len(done.pictures), len(truth.pictures), settings, model, seconds, table, truth.given_ids)
 
 
 def categories_of(names: Sequence[str], truth: GroundTruth) -> tuple[int | None, ...]:
@@ -192,14 +204,17 @@ def categories_of(names: Sequence[str], truth: GroundTruth) -> tuple[int | None,
 
 
 def write_results(evaluation: Evaluation, path: StrPath) -> None:
-    """Write every detection as a COCO results file, which pycocotools' ``loadRes`` reads.
+    """Write every detection as a COCO results file, with the annotation file's ids; pycocotools' ``loadRes`` reads it.
 
     Raises:
         FastYoloError: the file cannot be written; nothing is left of it then.
     """
     with atomic_write(path, text=True) as file:
         separator = "[\n"
+        images, categories = evaluation.given_ids
         for entry in evaluation.found.entries():
+            entry["image_id"] = images.get(entry["image_id"], entry["image_id"])
+            entry["category_id"] = categories.get(entry["category_id"], entry["category_id"])
             file.write(separator + json.dumps(entry))
             separator = ",\n"
         file.write("[]\n" if separator == "[\n" else "\n]\n")

@@ -159,7 +159,7 @@ def require_pycocotools() -> tuple[Any, Any]:
         from pycocotools.coco import COCO
         from pycocotools.cocoeval import COCOeval
     except ImportError:
-        raise FastYoloError("evaluation needs pycocotools: pip install 'fastyolo[eval]'") from None
+        raise FastYoloError("evaluation needs pycocotools: pip install pycocotools") from None
     except ValueError as error:
         raise FastYoloError(
             f"pycocotools does not work with NumPy {np.__version__} ({error}): "

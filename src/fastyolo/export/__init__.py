@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -20,7 +20,7 @@ from fastyolo.export.targets import check_target, resolve_weights
 from fastyolo.letterbox import ResizeMode, check_resize
 from fastyolo.metadata import append_metadata
 from fastyolo.names import COCO_NAMES
-from fastyolo.spec import ModelSpec
+from fastyolo.spec import ModelSpec, NmsKind
 
 if TYPE_CHECKING:
     from fastyolo.export.int8 import Quantization, WeightScales
@@ -95,7 +95,8 @@ def export(
     calibration: Calibration | None = None,
     names: Sequence[str] | None = None,
     formats: Sequence[Format] | None = None,
-    resize: ResizeMode = "stretch",
+    resize: ResizeMode | None = None,
+    nms: NmsKind | None = None,
     input_size: tuple[int, int] | None = None,
     target: Target | None = None,
     effort: Effort = "default",
@@ -115,7 +116,9 @@ def export(
         calibration: pictures that show what the camera will see: a folder, a pattern, or several of them or of files.
         names: class names; default COCO's for the official network, else "class 0", "class 1", ...
         formats: of `FORMATS`; default all, or only float32 without calibration pictures, which the others need.
-        resize: the geometry of calibration, and, through the file's description, of inference.
+        resize: the geometry of calibration, and, through the file's description, of inference; None is what the .cfg
+            says (``letter_box``), else "stretch".
+        nms: what the files' description says of NMS, "iou" or "diou"; None is what the .cfg says (``nms_kind``).
         input_size: (height, width) instead of the .cfg's; a multiple of every stride.
         target: the chip whose NPU will run the int8 file (or the quant file, where only that is written). "imx93":
             also compile it, into the folder ``model_imx93`` beside it. "imx8mp": its weights must be per tensor.
@@ -130,7 +133,8 @@ def export(
     Raises:
         SpecError, ExportError, ImageError, OptionError: one line that says what was expected and what came.
     """
-    check_resize(resize)
+    if resize is not None:
+        check_resize(resize)
     formats = _check_formats(formats, calibration)
     if (cfg is None) != (weights is None):
         raise OptionError("a network needs both its .cfg and its .weights, got only one of them")
@@ -150,7 +154,7 @@ def export(
         if input_size is not None:
             description = with_input_size(description, input_size)
         layers = supported_layers(description)
-        spec = _with_resize(spec_from_cfg(description, names), resize)
+        spec = _with_use(spec_from_cfg(description, names), resize, nms)
         numbers, source_sha256 = read_weights(weights, layers)
         graph = build_graph(description, numbers, batch_norm_epsilon=batch_norm_epsilon)
     metadata = {
@@ -265,8 +269,8 @@ def _check_pictures(calibration: Calibration) -> None:
     find_pictures(calibration)
 
 
-def _with_resize(spec: ModelSpec, resize: ResizeMode) -> ModelSpec:
-    return ModelSpec(spec.input_size, spec.heads, spec.names, resize)
+def _with_use(spec: ModelSpec, resize: ResizeMode | None, nms: NmsKind | None) -> ModelSpec:
+    return replace(spec, resize=resize or spec.resize, nms=nms or spec.nms)
 
 
 def _size(spec: ModelSpec) -> str:

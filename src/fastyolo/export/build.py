@@ -10,8 +10,10 @@ import numpy as np
 from fastyolo.darknet import Cfg, Convolutional, ConvolutionWeights, Layer, Route, Shortcut, Yolo, network_layers
 from fastyolo.darknet import MaxPool as MaxPoolLayer
 from fastyolo.darknet import Upsample as UpsampleLayer
+from fastyolo.darknet.cfg import shorten
 from fastyolo.darknet.layers import LAYER_READERS, NETWORK_INPUT, Shape
-from fastyolo.errors import ExportError
+from fastyolo.darknet.options import check_options
+from fastyolo.errors import ExportError, SpecError
 from fastyolo.export.graph import (
     INPUT_NAME,
     Add,
@@ -33,33 +35,29 @@ BATCH_NORM_EPSILON = 1e-5
 
 ACTIVATIONS = ("linear", "leaky", "relu", "logistic")
 
-CHANGES_INFERENCE: Mapping[str, int] = {
-    "groups": 1, "dilation": 1, "antialiasing": 0, "binary": 0, "xnor": 0, "bin_output": 0, "sway": 0, "rotate": 0,
-    "stretch": 0, "stretch_sway": 0, "coordconv": 0, "share_index": 0,
-}  # fmt: skip
-"""Options of [convolutional] that change what it computes, with the value under which they do not."""
-
 
 def supported_layers(cfg: Cfg) -> tuple[Layer, ...]:
-    """The layers of a .cfg, if all of them can be exported.
+    """The layers of a .cfg, if all of them can be exported. Warns of options that Darknet does not know.
 
     Raises:
-        SpecError: see `fastyolo.darknet.network_layers`.
-        ExportError: a layer, activation or option without a counterpart here, named with its line.
+        ExportError: a layer, activation or option without a counterpart here, or layers that do not fit together; named
+            with its line.
     """
     for section in cfg.sections:
         if section.type not in LAYER_READERS:
-            raise ExportError(f"{cfg.file} line {section.line}: layer [{section.type}] cannot be exported")
-    layers = network_layers(cfg)
+            kind = shorten(section.type)[1:-1]
+            raise ExportError(f"{cfg.file} line {section.line}: layer [{kind}] cannot be exported")
+    # What [net] and [yolo] say is for decoding, and checked with it.
+    check_options([section for section in cfg.sections if section.type != "yolo"], ExportError)
+    try:
+        layers = network_layers(cfg)
+    except SpecError as error:
+        raise ExportError(str(error)) from None
     for layer in layers:
         section = layer.section
         if isinstance(layer, Convolutional | Shortcut) and layer.activation not in ACTIVATIONS:
             expected = f"activation {', '.join(ACTIVATIONS[:-1])} or {ACTIVATIONS[-1]}"
-            raise ExportError(str(section.error(expected, layer.activation, key="activation")))
-        if isinstance(layer, Convolutional):
-            for key, neutral in CHANGES_INFERENCE.items():
-                if section.text(key, str(neutral)) != str(neutral):
-                    raise ExportError(str(section.error(f"{key}={neutral}", section.text(key, ""), key=key)))
+            raise ExportError(str(section.error(expected, shorten(layer.activation)[1:-1], key="activation")))
     if not any(isinstance(layer, Yolo) for layer in layers) or not any(isinstance(la, Convolutional) for la in layers):
         raise ExportError(f"{cfg.file} must have [convolutional] and [yolo] layers to be exported")
     return layers

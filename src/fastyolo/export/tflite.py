@@ -30,7 +30,7 @@ try:
     import flatbuffers
     from ai_edge_litert import schema_py_generated as schema
 except ImportError:
-    raise ExportError("export needs the package ai-edge-litert; pip install 'fastyolo[export]'") from None
+    raise ExportError("export needs LiteRT: pip install ai-edge-litert") from None
 
 INT8_SUFFIX = "_int8"
 """What the int8 twin of a float32 output is called."""

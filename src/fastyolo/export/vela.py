@@ -138,7 +138,7 @@ def check_target(target: str) -> None:
     except ModuleNotFoundError:
         found = None
     if found is None:
-        raise ExportError("compiling needs the package ethos-u-vela; pip install 'fastyolo[npu]'")
+        raise ExportError("compiling needs Arm's Vela: pip install ethos-u-vela")
 
 
 def _run_vela(content: bytes, target: Target, name: str, log: Log | None) -> tuple[bytes, Mapping[str, str]]:
@@ -195,7 +195,7 @@ def _operators(content: bytes, name: str) -> list[Operator]:
     try:
         from ai_edge_litert import schema_py_generated as schema
     except ImportError:
-        raise ExportError("compiling needs the package ai-edge-litert; pip install 'fastyolo[npu]'") from None
+        raise ExportError("compiling needs LiteRT: pip install ai-edge-litert") from None
     if content[4:8] != b"TFL3":
         raise ExportError(f"{name} is not a TFLite model: expected 'TFL3' at byte 4, got {content[4:8]!r}")
     types = {code: text for text, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)}

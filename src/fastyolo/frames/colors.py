@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Literal, NamedTuple, get_args
 
 from fastyolo.errors import OptionError
+from fastyolo.texts import brief
 
 Color = Literal[
     "rgb", "bgr", "rgba", "bgra", "rgbx", "bgrx", "xrgb", "xbgr", "grey",
@@ -109,8 +110,8 @@ _LUMA_WEIGHTS: dict[YuvMatrix, tuple[float, float]] = {"bt601": (0.299, 0.114), 
 
 def check_color(color: str) -> Color:
     """Return `color` if it names a format, else raise `OptionError`."""
-    if color not in LAYOUTS:
-        raise OptionError(f"color must be one of {', '.join(map(repr, LAYOUTS))}, got {color!r}")
+    if not isinstance(color, str) or color not in LAYOUTS:
+        raise OptionError(f"color must be one of {', '.join(map(repr, LAYOUTS))}, got {brief(color)}")
     return color
 
 
@@ -122,9 +123,9 @@ def has_even_width(color: Color) -> bool:
 def check_yuv(matrix: str | None, value_range: str | None) -> None:
     """Raise `OptionError` unless both are None or known."""
     if matrix is not None and matrix not in _LUMA_WEIGHTS:
-        raise OptionError(f"yuv_matrix must be 'bt601' or 'bt709', got {matrix!r}")
+        raise OptionError(f"yuv_matrix must be 'bt601' or 'bt709', got {brief(matrix)}")
     if value_range is not None and value_range not in get_args(YuvRange):
-        raise OptionError(f"yuv_range must be 'limited' or 'full', got {value_range!r}")
+        raise OptionError(f"yuv_range must be 'limited' or 'full', got {brief(value_range)}")
 
 
 def yuv_to_rgb(matrix: YuvMatrix, value_range: YuvRange) -> tuple[int, int, int, int, int, int]:

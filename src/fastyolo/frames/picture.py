@@ -18,6 +18,7 @@ import numpy as np
 from fastyolo.errors import ImageError
 from fastyolo.files import shown
 from fastyolo.frames.frame import Extent, Frame, UInt8Array, check_rgb, view_frame
+from fastyolo.frames.levels import find_levels, is_deep
 from fastyolo.frames.reduced import REDUCIBLE, Needed, reduce
 from fastyolo.frames.upright import any_pixels, rgb_pixels, turned
 
@@ -50,6 +51,15 @@ _EXIF_SOFTWARE = 0x0131
 
 _quiet_lock = threading.Lock()
 
+
+def _forked() -> None:
+    """A thread that held the lock is not in the child of a fork."""
+    global _quiet_lock
+    _quiet_lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_forked)
+
 # Pillow logs damaged TIFF files as errors; without any handler Python would print them in the middle of our output.
 logging.getLogger("PIL").addHandler(logging.NullHandler())
 
@@ -58,8 +68,8 @@ def load_image(source: PictureLike | UInt8Array, *, max_pixels: int = MAX_PIXELS
     """Return the picture as uint8 (height, width, 3) RGB.
 
     Files, bytes and Pillow images come out C-contiguous and upright: an EXIF rotation is applied, the first frame of an
-    animation is taken, 16-bit grey is scaled to 8 bits, and transparency is laid on white. Arrays are only checked and
-    returned as they are. The result may be read-only.
+    animation is taken, grey of more than 8 bits is scaled by what the file says of its range, and transparency is laid
+    on white. Arrays are only checked and returned as they are. The result may be read-only.
 
     `max_pixels` bounds width * height of files and bytes before anything is decoded. A Pillow image has passed Pillow's
     own check when it was opened. Pillow's limit does not apply here, except inside a few of its decoders; see
@@ -200,9 +210,12 @@ def _loaded(image: PIL.Image.Image, orientation: int | None, extent: Extent | No
         # Only now: TIFF turns itself and then drops the tag, PNG may carry it behind the pixels.
         with _quiet():
             orientation = _orientation(image)
+    levels = find_levels(image) if is_deep(image) else None
     image = turned(image, orientation)
     extent = extent or Extent.full((image.height, image.width))
-    return view_frame(rgb_pixels(image), "rgb", extent) if copy else view_frame(*any_pixels(image), extent)
+    if copy:
+        return view_frame(rgb_pixels(image, levels), "rgb", extent)
+    return view_frame(*any_pixels(image, levels), extent)
 
 
 def _orientation(image: PIL.Image.Image) -> int:

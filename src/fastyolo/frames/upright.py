@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from fastyolo.errors import ImageError
 from fastyolo.frames.borrowed import borrow
+from fastyolo.frames.levels import Levels, is_deep, to_8_bits
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -47,37 +48,35 @@ def turned(image: PIL.Image.Image, orientation: int) -> PIL.Image.Image:
     return image.transpose(Image.Transpose[_TURNS[orientation]]) if orientation in _TURNS else image
 
 
-def rgb_pixels(image: PIL.Image.Image) -> UInt8Array:
-    """Return a loaded image as uint8 (height, width, 3) RGB; 16-bit grey is scaled, transparency is laid on white.
+def rgb_pixels(image: PIL.Image.Image, levels: Levels | None) -> UInt8Array:
+    """Return a loaded image as uint8 (height, width, 3) RGB; deep grey is scaled, transparency is laid on white.
+
+    `levels` are those of `levels.find_levels`, for deep grey alone.
 
     Raises:
         ImageError: a mode whose range is not known; the message lacks the picture's name.
     """
-    if _is_16_bit(image):
-        return _from_16_bit(np.asarray(image))
+    if is_deep(image):
+        return np.repeat(to_8_bits(image, levels)[..., np.newaxis], 3, axis=2)
     array = np.asarray(_to_rgb(image))
     assert array.dtype == np.uint8
     assert array.ndim == 3
     return array
 
 
-def any_pixels(image: PIL.Image.Image) -> tuple[UInt8Array, Literal["rgb", "rgba", "grey"]]:
+def any_pixels(image: PIL.Image.Image, levels: Levels | None) -> tuple[UInt8Array, Literal["rgb", "rgba", "grey"]]:
     """The same in the format that costs least, and which it is: Pillow's own memory where that can be had.
 
     "rgba" is (height, width, 4), and the fourth byte means nothing; "grey" is (height, width).
     """
-    if _is_16_bit(image):
-        return rgb_pixels(image), "rgb"
+    if is_deep(image):
+        return to_8_bits(image, levels), "grey"
     grey = image.mode == "L" and "transparency" not in image.info
     flat = image if grey else _to_rgb(image)
     pixels = borrow(flat)
     if pixels is None:
         pixels = np.asarray(flat)
     return pixels, "grey" if grey else "rgba" if pixels.shape[2] == 4 else "rgb"
-
-
-def _is_16_bit(image: PIL.Image.Image) -> bool:
-    return image.mode == "I" or image.mode.startswith("I;16")
 
 
 def _to_rgb(image: PIL.Image.Image) -> PIL.Image.Image:
@@ -96,13 +95,3 @@ def _to_rgb(image: PIL.Image.Image) -> PIL.Image.Image:
     if image.mode in ("1", "L", "P", "RGBX", "CMYK", "YCbCr", "HSV"):
         return image.convert("RGB")
     raise ImageError(f"has pixels of Pillow mode {image.mode}, whose range is not known; convert it to 8-bit RGB")
-
-
-def _from_16_bit(grey: npt.NDArray[np.integer]) -> UInt8Array:
-    """Scale 0..65535 to 0..255, rounded. Pillow's own conversion would clip everything above 255 to white."""
-    if grey.min() < 0 or grey.max() > 65535:
-        raise ImageError("has 32-bit grey pixels beyond 0..65535, whose range is not known; convert it to 8-bit RGB")
-    wide = grey.astype(np.uint16)
-    # 65535 / 255 = 257; the comparison rounds, without the memory that floats would take.
-    narrow = (wide // 257 + (wide % 257 > 128)).astype(np.uint8)
-    return np.repeat(narrow[..., np.newaxis], 3, axis=2)

@@ -1,33 +1,49 @@
 # Greedy non-maximum suppression of candidates, best first.
 
-cdef Py_ssize_t _select(Workspace work, Py_ssize_t kept) noexcept nogil:
-    """Greedy NMS, best candidate first, until max_detections are kept; returns how many are, of which `kept` already.
+cdef inline void _begin_selecting(Workspace work) noexcept nogil:
+    """Sort the candidates into buckets, of which none is taken yet."""
+    work.is_selecting = True
+    work.next_bucket = work.heap_size = 0
+    if work.num_candidates > 0:
+        _sort_into_buckets(work, &work.buckets)
+
+
+cdef bint _select(Workspace work) noexcept nogil:
+    """Greedy NMS, best candidate first, until max_detections are kept. False where it is time to look at signals.
 
     Buckets and heaps instead of a full sort: only candidates ahead of the last kept one are ever put into order.
     """
-    cdef Buckets buckets
-    cdef Py_ssize_t size, position
-    cdef Py_ssize_t first = 0
-    cdef uint64_t* heap
-    if work.num_candidates == 0:
-        return kept
-    _sort_into_buckets(work, &buckets)
+    cdef uint64_t* heap = work.heap
+    cdef Py_ssize_t size = work.heap_size
+    cdef Py_ssize_t kept = work.kept
+    cdef Py_ssize_t first = work.next_bucket
+    # So many candidates may have been tried in the end, each against all blocks that there are.
+    cdef Py_ssize_t stop, position
+    work.limit = first - size + max(1, min(TRIED_AT_ONCE, PATIENCE // (work.num_blocks + 1)))
     # Invariant: rows 0..kept-1 are final, and every candidate left scores no better than any of them.
-    while first < work.num_candidates:
-        heap = &work.candidates[1, 0] + first
-        size = <Py_ssize_t>buckets.sizes[_bucket_of(&buckets, heap[0])] - first
-        first += size
-        for position in range(size // 2 - 1, -1, -1):
-            _sift_down(heap, position, size)
-        while size > 0:
+    while True:
+        stop = size - TRIED_UNSEEN if size > TRIED_UNSEEN else 0
+        while size > stop:
             if _try_candidate(work, heap[0], kept):
                 kept += 1
                 if kept == work.max_detections:
-                    return kept
+                    work.kept = kept
+                    return True
             size -= 1
             heap[0] = heap[size]
             _sift_down(heap, 0, size)
-    return kept
+        if first - size >= work.limit:
+            work.heap, work.heap_size, work.kept, work.next_bucket = heap, size, kept, first
+            return False
+        if size == 0:
+            if first == work.num_candidates:
+                work.kept = kept
+                return True
+            heap = &work.candidates[1, 0] + first
+            size = <Py_ssize_t>work.buckets.sizes[_bucket_of(&work.buckets, heap[0])] - first
+            first += size
+            for position in range(size // 2 - 1, -1, -1):
+                _sift_down(heap, position, size)
 
 
 cdef inline bint _try_candidate(Workspace work, uint64_t candidate, Py_ssize_t row) noexcept nogil:

@@ -6,6 +6,8 @@ import numpy.typing as npt
 
 class Busy(Exception): ...
 
+def forked() -> None: ...
+
 @final
 class Workspace:
     def __init__(
@@ -43,3 +45,18 @@ class Workspace:
     def run(
         self, heads: tuple[Any, ...], transform: tuple[float, ...]
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.int32]]: ...
+
+def suppress(
+    boxes: npt.NDArray[np.float32],
+    scores: npt.NDArray[np.float32],
+    class_ids: npt.NDArray[np.int32],
+    iou_threshold: float,
+    score_threshold: float,
+    diou: bool,
+    class_agnostic: bool,
+    max_per_class: int,
+    heap: npt.NDArray[np.uint64],
+    newest: npt.NDArray[np.int32],
+    left: npt.NDArray[np.intp],
+    kept: npt.NDArray[np.intp],
+) -> int: ...

@@ -12,6 +12,7 @@ from cpython.buffer cimport (
     PyBuffer_ToContiguous,
     PyObject_GetBuffer,
 )
+from cpython.exc cimport PyErr_CheckSignals
 from cpython.mem cimport PyMem_Calloc, PyMem_Free, PyMem_Malloc
 from libc.float cimport FLT_MIN
 from libc.math cimport INFINITY, powf
@@ -46,11 +47,22 @@ from fastyolo.kernels._search cimport (
 
 cdef extern from *:
     """
-    static inline int fastyolo_take(char *flag) { return !__atomic_test_and_set(flag, __ATOMIC_ACQUIRE); }
-    static inline void fastyolo_give(char *flag) { __atomic_clear(flag, __ATOMIC_RELEASE); }
+    /* Which process this is: counted up in the child of every fork. A holder of another one is a thread that is not
+       here and never gives back what it took. */
+    static unsigned fastyolo_process = 1;
+    static inline int fastyolo_take(unsigned *holder)
+    {
+        unsigned found = 0, own = fastyolo_process;
+        if (__atomic_compare_exchange_n(holder, &found, own, 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) return 1;
+        return found != own
+            && __atomic_compare_exchange_n(holder, &found, own, 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+    }
+    static inline void fastyolo_give(unsigned *holder) { __atomic_store_n(holder, 0, __ATOMIC_RELEASE); }
+    static inline void fastyolo_count_process(void) { fastyolo_process++; }
     """
-    bint take "fastyolo_take" (char* flag) nogil
-    void give "fastyolo_give" (char* flag) nogil
+    bint take "fastyolo_take" (unsigned* holder) nogil
+    void give "fastyolo_give" (unsigned* holder) nogil
+    void count_process "fastyolo_count_process" () nogil
 
 ctypedef signed char schar
 
@@ -73,6 +85,11 @@ cdef enum:
     KEPT_BLOCK = 8
     # At most so many ranges of scores into which candidates are sorted.
     BUCKETS = 1024
+    # Between two looks at signals so many candidates are tried, and so many boxes compared, in eights: less than a
+    # tenth of a second on a board.
+    TRIED_AT_ONCE = 4096
+    TRIED_UNSEEN = 64
+    PATIENCE = 2000000
     # Candidates kept at first, for each detection wanted and at least: the best of them nearly always suffice.
     ROOM_PER_DETECTION = 8
     LEAST_ROOM = 4096
@@ -86,6 +103,11 @@ cdef enum:
 
 class Busy(Exception):
     """Another thread is in the workspace."""
+
+
+def forked():
+    """To be called in the child of a fork, before any thread begins there."""
+    count_process()
 
 
 cdef struct Transform:
@@ -112,7 +134,7 @@ include "_tables.pxi"
 cdef class Workspace:
     """All memory that decoding and NMS need, allocated once, and the options they follow."""
 
-    cdef char in_use
+    cdef unsigned holder                # 0 while nobody is inside
     cdef Head* heads
     cdef Py_buffer* views               # one per head, in the order in which the arrays were passed
     cdef Py_ssize_t num_heads, num_classes, max_detections
@@ -125,6 +147,13 @@ cdef class Workspace:
     cdef Py_ssize_t num_candidates
     cdef Py_ssize_t room, first_room    # so many are collected before the lower ones are left out; at first
     cdef float floor, ceiling           # collected are scores from `floor` on and below `ceiling`
+    cdef bint is_selecting              # candidates are collected and sorted, and NMS is under way
+    cdef Buckets buckets
+    cdef Py_ssize_t next_bucket         # the first of the sorted candidates that are in no heap yet
+    cdef uint64_t* heap                 # the bucket at hand: those of its candidates that are left
+    cdef Py_ssize_t heap_size
+    cdef Py_ssize_t limit               # so many are tried before a look at signals
+    cdef Py_ssize_t kept                # so many rows of the results are final
     cdef const unsigned char[::1] class_mask
     cdef boxes8* kept_boxes             # kept detections by class, in lists of blocks; at most one block for each
     cdef Py_ssize_t num_blocks
@@ -160,6 +189,8 @@ cdef class Workspace:
         float[:, ::1] xyxy not None, float[::1] confidence not None, int32_t[::1] class_id not None,
         plan, empty, float32, int32,
     ):
+        if self.kept_boxes != NULL:
+            raise TypeError("a Workspace is made once")
         self.score_threshold = score_threshold
         self.iou_threshold = iou_threshold
         self.diou = diou
@@ -177,8 +208,6 @@ cdef class Workspace:
         self.confidence = confidence
         self.class_id = class_id
         self.max_detections = confidence.shape[0]
-        if self.kept_boxes != NULL:
-            raise TypeError("a Workspace is made once")
         self.kept_boxes = <boxes8*>PyMem_Calloc(self.max_detections, sizeof(boxes8))
         if self.kept_boxes == NULL:
             raise MemoryError
@@ -229,7 +258,7 @@ cdef class Workspace:
             BufferError: an array's memory is not what the array says.
         """
         cdef Py_ssize_t kept
-        if not take(&self.in_use):
+        if not take(&self.holder):
             raise Busy
         try:
             (
@@ -239,11 +268,11 @@ cdef class Workspace:
             kept = self._decode(heads)
             return self._results(kept)
         finally:
-            give(&self.in_use)
+            give(&self.holder)
 
     cdef Py_ssize_t _decode(self, tuple heads) except -1:
         """How many rows of the result arrays are filled."""
-        cdef Py_ssize_t kept = 0, acquired = 0, position
+        cdef Py_ssize_t acquired = 0, position
         try:
             # A tuple: whatever code an array's __buffer__ runs, it cannot take the others away.
             if len(heads) == self.num_heads:
@@ -253,14 +282,21 @@ cdef class Workspace:
             if acquired < self.num_heads or not self._as_planned():
                 self._follow(self.plan(heads), acquired)
             self._find_terms()
-            with nogil:
-                kept = _detect(self)
-                if self.clip:
-                    _clip(self, kept)
+            _begin(self)
+            while not self._proceed():
+                # Ctrl-C ends it here.
+                PyErr_CheckSignals()
         finally:
             for position in range(acquired):
                 PyBuffer_Release(&self.views[position])
-        return kept
+        return self.kept
+
+    cdef bint _proceed(self) noexcept:
+        """`_detect` with the threads that wait for their turn let in."""
+        cdef bint done
+        with nogil:
+            done = _detect(self)
+        return done
 
     cdef bint _as_planned(self) noexcept:
         """True when the array that every head had in the last frame fits it again."""
@@ -352,8 +388,13 @@ cdef inline char _format_of(const Py_buffer* view) noexcept nogil:
 
 
 cdef inline bint _fits(const Head* head, const Py_buffer* view) noexcept nogil:
-    """True for an array (rows, columns, anchors * terms), with or without a batch axis of 1."""
+    """True for an array (rows, columns, anchors * terms), with or without a batch axis of 1, or with anchors apart."""
     cdef const Py_ssize_t* shape = view.shape
+    if view.ndim == 5:
+        return (
+            shape[0] == 1 and shape[1] == head.rows and shape[2] == head.columns
+            and shape[3] == head.num_anchors and shape[4] == head.num_terms
+        )
     if view.ndim == 4 and shape[0] == 1:
         shape += 1
     elif view.ndim != 3:
@@ -361,27 +402,39 @@ cdef inline bint _fits(const Head* head, const Py_buffer* view) noexcept nogil:
     return shape[0] == head.rows and shape[1] == head.columns and shape[2] == head.num_anchors * head.num_terms
 
 
-cdef Py_ssize_t _detect(Workspace work) noexcept nogil:
-    """Collect candidates and select among them; returns how many detections were kept.
+cdef inline void _begin(Workspace work) noexcept nogil:
+    """Forget the last frame."""
+    work.kept = 0
+    work.num_blocks = 0
+    # -1 each: there is no block yet.
+    memset(&work.newest_of_class[0], 0xFF, work.newest_of_class.shape[0] * sizeof(int32_t))
+    work.ceiling = INFINITY
+    work.room = work.first_room
+    work.is_selecting = False
+
+
+cdef inline bint _detect(Workspace work) noexcept nogil:
+    """Collect candidates and select among them. False where it is to be called again to go on.
 
     NMS takes the best candidates first and ends at max_detections, so the best few thousand nearly always suffice.
     While they are collected the score that still counts rises, and with it the gates of classes. Where they did not
     suffice, a second turn collects what was left out.
     """
-    cdef Py_ssize_t kept = 0, group, index
-    work.num_blocks = 0
-    for group in range(work.newest_of_class.shape[0]):
-        work.newest_of_class[group] = -1
-    work.ceiling = INFINITY
-    work.room = work.first_room
+    cdef Py_ssize_t index
     while True:
-        work.floor = work.score_threshold
-        work.num_candidates = 0
-        for index in range(work.num_heads):
-            work.heads[index].scan(work, &work.heads[index])
-        kept = _select(work, kept)
-        if kept == work.max_detections or work.floor == work.score_threshold:
-            return kept
+        if not work.is_selecting:
+            work.floor = work.score_threshold
+            work.num_candidates = 0
+            for index in range(work.num_heads):
+                work.heads[index].scan(work, &work.heads[index])
+            _begin_selecting(work)
+        if not _select(work):
+            return False
+        work.is_selecting = False
+        if work.kept == work.max_detections or work.floor == work.score_threshold:
+            if work.clip:
+                _clip(work, work.kept)
+            return True
         work.ceiling = work.floor
         work.room = work.candidates.shape[1]
 
@@ -390,3 +443,4 @@ include "_scan.pxi"
 include "_boxes.pxi"
 include "_nms.pxi"
 include "_candidates.pxi"
+include "_suppress.pxi"

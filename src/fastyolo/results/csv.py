@@ -7,6 +7,7 @@ from typing import Any
 
 from fastyolo.results.json import record
 from fastyolo.results.writer import Output, Result, ResultWriter
+from fastyolo.texts import printable
 
 
 class CsvWriter(ResultWriter):
@@ -44,9 +45,10 @@ class CsvWriter(ResultWriter):
         self._stream.flush()
 
     def _encodable(self, value: Any) -> Any:
-        """Escape what the stream's encoding cannot hold: undecodable bytes in a file name, or anything beyond ASCII."""
+        """Escape what is no text, as a terminal's commands in a name, and what the stream's encoding cannot hold."""
         if not isinstance(value, str):
             return value
+        value = printable(value)
         encoding = getattr(self._stream, "encoding", None) or "utf-8"
         errors = getattr(self._stream, "errors", None) or "strict"
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from fastyolo.files import shown
+from fastyolo.texts import printable
 
 if TYPE_CHECKING:
     from fastyolo.detections import Detections
@@ -20,7 +20,8 @@ def summary(detections: Detections) -> str:
     """See `Detections.summary`."""
     counts = Counter(detection.name for detection in detections)
     # Counter keeps the order of first sight among equals, which is the order of confidence.
-    return ", ".join(f"{count} {_plural(name, count)}" for name, count in counts.most_common()) or "nothing found"
+    found = (f"{count} {printable(_plural(name, count))}" for name, count in counts.most_common())
+    return ", ".join(found) or "nothing found"
 
 
 def listing(detections: Detections) -> str:
@@ -32,7 +33,7 @@ def listing(detections: Detections) -> str:
 
 def box_lines(detections: Detections) -> list[str]:
     """One aligned line for each detection: name, confidence, corners in pixels."""
-    names = [shown(detection.name) for detection in detections]
+    names = [printable(detection.name) or "''" for detection in detections]
     width = max(map(len, names), default=0)
     return [
         f"  {name:<{width}}  {detection.confidence:.2f}  " + " ".join(f"{value:8.1f}" for value in detection.xyxy)

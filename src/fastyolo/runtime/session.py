@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fastyolo.errors import FastYoloError, ModelError, OptionError, RuntimeUnavailableError
+from fastyolo.runtime.limits import MAX_MEMORY, check_limits
+from fastyolo.texts import brief
 
 RuntimeName = Literal["litert", "tflite-runtime", "tensorflow"]
 Tensor = npt.NDArray[Any]
@@ -35,13 +37,22 @@ RUNTIMES: tuple[RuntimeName, ...] = tuple(_PACKAGES)
 
 @dataclass(frozen=True, slots=True)
 class TensorInfo:
-    """One input or output of a model. `quantization` is (scale, zero_point), None for a float tensor."""
+    """One input or output of a model.
+
+    `quantization` is (scale, zero_point); None for a float tensor, and where `scales`, their number, is not 1.
+    """
 
     index: int
     name: str
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     quantization: tuple[float, int] | None
+    scales: int = 0
+
+    @property
+    def affine(self) -> tuple[float, int] | None:
+        """`quantization`; (1.0, 0) for an integer tensor without a scale, which holds the real numbers themselves."""
+        return (1.0, 0) if self.quantization is None and self.dtype.kind in "iu" else self.quantization
 
 
 class Delegate(NamedTuple):
@@ -64,6 +75,7 @@ class Session:
         self.device = device
         self.threads = threads
         self._interpreter = interpreter
+        self._process = os.getpid()
         inputs = [_tensor_info(details) for details in interpreter.get_input_details()]
         self.outputs = tuple(_tensor_info(details) for details in interpreter.get_output_details())
         if len(inputs) != 1:
@@ -75,11 +87,21 @@ class Session:
             raise ModelError(f"the model's input must have shape (1, height, width, 3), got {shape}")
         if self.input.dtype.name not in ("int8", "uint8", "float32"):
             raise ModelError(f"the model's input must be int8, uint8 or float32, got {self.input.dtype}")
+        if self.input.scales > 1:
+            raise ModelError(f"the model's input must have one scale for all channels, got {self.input.scales}")
 
     @property
     def input_size(self) -> tuple[int, int]:
         """(height, width) in pixels."""
         return self.input.shape[1], self.input.shape[2]
+
+    def check_process(self) -> None:
+        """Raise `ModelError` in the child of a fork, where the runtime would wait for threads that are not there."""
+        if os.getpid() != self._process:
+            raise ModelError(
+                "a loaded model does not survive a fork: make a Detector in the new process, or start it with "
+                "multiprocessing's 'spawn'"
+            )
 
     def input_view(self) -> Tensor:
         view: Tensor = self._interpreter.tensor(self.input.index)()
@@ -91,6 +113,7 @@ class Session:
 
     def invoke(self) -> None:
         """Run the network once."""
+        self.check_process()
         try:
             self._interpreter.invoke()
         except (RuntimeError, ValueError) as error:
@@ -98,7 +121,12 @@ class Session:
 
 
 def open_session(
-    model: str | os.PathLike[str], *, runtime: str = "auto", device: str = "cpu", threads: int | None = None
+    model: str | os.PathLike[str],
+    *,
+    runtime: str = "auto",
+    device: str = "cpu",
+    threads: int | None = None,
+    max_memory: int = MAX_MEMORY,
 ) -> Session:
     """Load a .tflite file into the first runtime that really builds an interpreter for it.
 
@@ -107,6 +135,7 @@ def open_session(
         runtime: "auto", or one of `RUNTIMES` to accept no other.
         device: "cpu", or an external delegate as ``LIB.so[,key=value...]``.
         threads: CPU threads; None takes every core this process may use.
+        max_memory: refuse a model whose tensors take more bytes at one time, or work to match; see `limits`.
 
     Raises:
         ModelError: the file is no usable model, or needs a delegate that was not given.
@@ -114,13 +143,14 @@ def open_session(
         OptionError: an argument outside its domain.
     """
     if runtime != "auto" and runtime not in _PACKAGES:
-        raise OptionError(f"runtime must be auto, {', '.join(RUNTIMES)}, got {runtime!r}")
+        raise OptionError(f"runtime must be auto, {', '.join(RUNTIMES)}, got {brief(runtime)}")
     delegate = parse_device(device)
     if delegate is not None:
         _check_library(delegate.library)
     threads = check_threads(threads)
     path = os.fspath(model)
     _check_file(path)
+    check_limits(path, check_max_memory(max_memory))
     problems: list[FastYoloError] = []
     for name in _preferred(delegate) if runtime == "auto" else [name for name in RUNTIMES if name == runtime]:
         try:
@@ -138,7 +168,7 @@ def parse_device(device: str) -> Delegate | None:
     if device == "cpu":
         return None
     if not re.search(r"\.so(\.\d+)*$", library):
-        raise OptionError(f"device must be 'cpu' or a delegate library LIB.so[,key=value...], got {device!r}")
+        raise OptionError(f"device must be 'cpu' or a delegate library LIB.so[,key=value...], got {brief(device)}")
     options = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
@@ -245,8 +275,14 @@ def check_threads(threads: int | None) -> int:
     if threads is None:
         return min(len(os.sched_getaffinity(0)), MAX_THREADS)
     if isinstance(threads, bool) or not isinstance(threads, int) or not 1 <= threads <= MAX_THREADS:
-        raise OptionError(f"threads must be between 1 and {MAX_THREADS}, got {threads!r}")
+        raise OptionError(f"threads must be between 1 and {MAX_THREADS}, got {brief(threads)}")
     return threads
+
+
+def check_max_memory(max_memory: int) -> int:
+    if isinstance(max_memory, bool) or not isinstance(max_memory, int) or max_memory < 1:
+        raise OptionError(f"max_memory must be a number of bytes, at least 1, got {brief(max_memory)}")
+    return max_memory
 
 
 def _check_file(path: str) -> None:
@@ -269,17 +305,23 @@ def _joined(path: str, problems: list[FastYoloError], delegate: Delegate | None)
     if delegate is not None:
         installed = [str(problem) for problem in problems if not str(problem).endswith("is not installed")]
         return RuntimeUnavailableError("; ".join(installed) or f"no TFLite runtime: {reasons}")
-    return RuntimeUnavailableError(f"no TFLite runtime: {reasons}; install one with pip install 'fastyolo[litert]'")
+    return RuntimeUnavailableError(
+        f"no TFLite runtime: {reasons}; install one, such as with pip install ai-edge-litert"
+    )
 
 
 def _tensor_info(details: dict[str, Any]) -> TensorInfo:
-    scale, zero_point = details["quantization"]
+    parameters = details.get("quantization_parameters") or {}
+    scales = len(parameters.get("scales", ()))
+    # A runtime's one pair is (0.0, 0) or the first of many where there are many.
+    scale, zero_point = details["quantization"] if scales <= 1 else (0.0, 0)
     return TensorInfo(
         int(details["index"]),
         str(details["name"]),
         tuple(int(side) for side in details["shape"]),
         np.dtype(details["dtype"]),
         (float(scale), int(zero_point)) if scale else None,
+        scales,
     )
 
 
