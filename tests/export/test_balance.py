@@ -150,7 +150,7 @@ def test_the_largest_bias_must_fit_the_one_scale() -> None:
 
 
 def test_the_target_decides_and_contradictions_are_refused() -> None:
-    assert resolve_weights(None, None) == DEFAULT_WEIGHTS
+    assert resolve_weights(None, None) == resolve_weights(None, "imx93") == DEFAULT_WEIGHTS
     assert resolve_weights(None, "imx8mp") == "per-tensor"
     assert resolve_weights("per-channel", "imx93") == "per-channel"
     with pytest.raises(OptionError, match="target imx8mp needs weight_scales 'per-tensor', got 'per-channel'"):

@@ -124,7 +124,7 @@ def export(
             also compile it, into the folder ``model_imx93`` beside it. "imx8mp": its weights must be per tensor.
         effort: "high" takes some minutes more to choose the int8 numbers; the bundled model is made with it.
         weight_scales: "per-tensor", one scale for all weights of a convolution, which every NPU runs on its convolution
-            cores; or "per-channel", one for each filter. None: what the target needs, else "per-tensor".
+            cores; or "per-channel", one for each filter. None: what the target needs, else "per-channel".
         batch_norm_epsilon: Darknet's 1e-5 unless another importer is to be matched.
         offline: never use the network.
         progress: called as progress(step, done, total) with steps "download", "calibrate" and "quantise".

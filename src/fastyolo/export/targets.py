@@ -15,8 +15,8 @@ WANTED_WEIGHTS: Mapping[Target, WeightScales] = {"imx8mp": "per-tensor"}
 """By VeriSilicon's own model of the i.MX 8M Plus' NPU (VIP8000NanoSI+), its convolution cores take per-tensor weights;
 per-channel ones go to the programmable shader. Arm's Vela takes either for the Ethos-U65 of the i.MX 93."""
 
-DEFAULT_WEIGHTS: WeightScales = "per-tensor"
-"""Serves every device, at the accuracy of per-channel weights; docs/quantisation.md has the figures."""
+DEFAULT_WEIGHTS: WeightScales = "per-channel"
+"""A little more accurate where nothing is said of the device; docs/quantisation.md has the figures."""
 
 
 def check_target(target: str | None, formats: Sequence[str]) -> None:
@@ -30,7 +30,7 @@ def check_target(target: str | None, formats: Sequence[str]) -> None:
 
 
 def resolve_weights(weights: str | None, target: Target | None) -> WeightScales:
-    """How many scales weights have: as asked for, else as the target wants it, else one for each convolution.
+    """How many scales weights have: as asked for, else as the target wants it, else one for each filter.
 
     Raises:
         OptionError: there is no such form, or it is not what the target's NPU runs well.
