@@ -11,7 +11,7 @@ import numpy as np
 from fastyolo.export import ranges
 from fastyolo.export.calibrate import Statistics, UInt8Array, activated_tensors, calibrate
 from fastyolo.export.equalise import EXPONENT, equalising_factors, rescale
-from fastyolo.export.graph import INPUT_NAME, Convolution, Graph
+from fastyolo.export.graph import INPUT_NAME, Convolution, Graph, scale_groups
 from fastyolo.export.int8 import Affine, Quantization
 from fastyolo.export.layerwise import refine
 from fastyolo.export.quantise import (
@@ -19,7 +19,6 @@ from fastyolo.export.quantise import (
     histogram,
     quantise,
     quantise_convolution,
-    scale_groups,
     tensor_parameters,
 )
 from fastyolo.export.recipe import Recipe

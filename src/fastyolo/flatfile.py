@@ -8,6 +8,7 @@ from __future__ import annotations
 import mmap
 import os
 import stat
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from fastyolo.errors import ModelError
@@ -19,10 +20,12 @@ _TYPES = (
 )  # fmt: skip
 # Field numbers of schema.fbs.
 _MODEL_CODES, _MODEL_GRAPHS, _MODEL_BUFFERS = 1, 2, 4
-_GRAPH_TENSORS, _GRAPH_INPUTS, _GRAPH_OUTPUTS = 0, 1, 2
+_GRAPH_TENSORS, _GRAPH_INPUTS, _GRAPH_OUTPUTS, _GRAPH_OPERATORS = 0, 1, 2, 3
+_OPERATOR_CODE, _OPERATOR_INPUTS = 0, 1
 _TENSOR_SHAPE, _TENSOR_TYPE, _TENSOR_NAME, _TENSOR_QUANTIZATION = 0, 1, 3, 4
 _QUANTIZATION_SCALE, _QUANTIZATION_ZERO_POINT = 2, 3
-_CODE_CUSTOM, _BUFFER_DATA = 1, 0
+_CODE_OLD, _CODE_CUSTOM, _CODE_BUILTIN, _BUFFER_DATA = 0, 1, 3, 0
+_CONVOLUTIONS = (3, 4)  # CONV_2D, DEPTHWISE_CONV_2D
 _MAX_TENSORS, _MAX_RANK, _MAX_CHANNELS = 256, 8, 1 << 16
 
 
@@ -40,11 +43,16 @@ class FlatTensor:
 
 @dataclass(frozen=True, slots=True)
 class FlatFile:
-    """A model's tensors, in its own order, and its operators that no runtime knows by itself, such as "ethos-u"."""
+    """A model's tensors, in its own order, and its operators that no runtime knows by itself, such as "ethos-u".
+
+    `weight_scales` says for every convolution how many scales its weights have: 0 for float ones, 1 for one of all,
+    else one for each filter.
+    """
 
     inputs: tuple[FlatTensor, ...]
     outputs: tuple[FlatTensor, ...]
     custom_operators: tuple[str, ...]
+    weight_scales: tuple[int, ...] = ()
 
 
 def read_flatfile(path: str | os.PathLike[str]) -> FlatFile:
@@ -85,13 +93,29 @@ def _parse(content: Buffer) -> FlatFile:
     # Weights lie anywhere in the file: where it was cut off, some of them end beyond it.
     for buffer in model.tables(_MODEL_BUFFERS):
         buffer.extent(_BUFFER_DATA)
-    codes = [code.text(_CODE_CUSTOM) for code in model.tables(_MODEL_CODES)]
+    codes = list(model.tables(_MODEL_CODES))
     tensors = list(graphs[0].tables(_GRAPH_TENSORS))
+    names = [code.text(_CODE_CUSTOM) for code in codes]
     return FlatFile(
         _tensors(graphs[0], _GRAPH_INPUTS, tensors),
         _tensors(graphs[0], _GRAPH_OUTPUTS, tensors),
-        tuple(dict.fromkeys(code for code in codes if code)),
+        tuple(dict.fromkeys(name for name in names if name)),
+        tuple(_weight_scales(graphs[0], codes, tensors)),
     )
+
+
+def _weight_scales(graph: Table, codes: list[Table], tensors: list[Table]) -> Iterator[int]:
+    for operator in graph.tables(_GRAPH_OPERATORS):
+        index = operator.number(_OPERATOR_CODE)
+        inputs = operator.numbers(_OPERATOR_INPUTS, _MAX_TENSORS)
+        if not 0 <= index < len(codes):
+            raise ModelError("it is cut off, or damaged")
+        code = max(codes[index].number(_CODE_OLD, "<b"), codes[index].number(_CODE_BUILTIN))
+        if code in _CONVOLUTIONS and len(inputs) > 1:
+            if not 0 <= inputs[1] < len(tensors):
+                raise ModelError("it is cut off, or damaged")
+            quantization = tensors[inputs[1]].table(_TENSOR_QUANTIZATION)
+            yield 0 if quantization is None else len(quantization.numbers(_QUANTIZATION_SCALE, _MAX_CHANNELS, "f"))
 
 
 def _tensors(graph: Table, field: int, known: list[Table]) -> tuple[FlatTensor, ...]:

@@ -15,10 +15,10 @@ from fastyolo import ExportError, HeadSpec, ModelSpec, OptionError
 from fastyolo.export.calibrate import Observer, Statistics, calibrate
 from fastyolo.export.equalise import equalising_factors, rescale
 from fastyolo.export.gradient import backward
-from fastyolo.export.graph import Convolution, Graph
+from fastyolo.export.graph import Convolution, Graph, scale_groups
 from fastyolo.export.int8 import Affine, Quantization
 from fastyolo.export.layerwise import refine
-from fastyolo.export.quantise import quantise, quantise_convolution, scale_groups
+from fastyolo.export.quantise import quantise, quantise_convolution
 from fastyolo.export.ranges import affine, affine_before_leaky, leaky, least_squares_range, squared_error, stored
 from fastyolo.export.recipe import Recipe
 from fastyolo.export.relevance import head_relevance, tensor_relevance

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fastyolo.cli.compile import Target, say_compiled, vela_log
+from fastyolo.cli.compile import say_compiled, vela_log
 from fastyolo.cli.console import say, stepwise_progress, warnings_as_lines
 from fastyolo.cli.options import DebugOption, NamesOption, NmsOption, Resize, names_from_option
 from fastyolo.files import shown
@@ -24,6 +24,16 @@ FEW_PICTURES = 32
 class Effort(str, Enum):
     default = "default"
     high = "high"
+
+
+class Target(str, Enum):
+    imx8mp = "imx8mp"
+    imx93 = "imx93"
+
+
+class WeightScales(str, Enum):
+    per_tensor = "per-tensor"
+    per_channel = "per-channel"
 
 
 class Format(str, Enum):
@@ -66,7 +76,15 @@ def export(
         ),
     ] = None,
     target: Annotated[
-        Target | None, typer.Option("--target", help="Also compile for this chip's NPU, into DIR/model_imx93/.")
+        Target | None,
+        typer.Option(
+            "--target",
+            help="The chip whose NPU will run it: imx93 also compiles for its Ethos-U, into DIR/model_imx93/.",
+        ),
+    ] = None,
+    weight_scales: Annotated[
+        WeightScales | None,
+        typer.Option("--weights", help="One scale for all weights of a layer, which suits every NPU, or one a filter."),
     ] = None,
     names: NamesOption = None,
     resize: Annotated[
@@ -123,6 +141,7 @@ def export(
             input_size=size,
             target=target.value if target is not None else None,
             effort=effort.value,
+            weight_scales=weight_scales.value if weight_scales is not None else None,
             offline=offline,
             progress=progress,
             log=vela_log(debug),

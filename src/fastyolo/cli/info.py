@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fastyolo.cli.model_weights import weights_record, weights_text
 from fastyolo.cli.options import (
     DebugOption,
     DeviceOption,
@@ -107,6 +108,7 @@ def _model_record(path: Path, session: Session) -> dict[str, Any]:
         "bytes": path.stat().st_size,
         "input": {**_tensor_record(session.input), "color": "rgb", "range": _input_range(session, metadata)},
         "outputs": [_tensor_record(tensor) for tensor in session.outputs],
+        "weights": weights_record(path),
         "classes": len(metadata.get("names", ())) or None,
         "metadata": described or None,
     }
@@ -147,6 +149,7 @@ def _as_text(record: dict[str, Any]) -> str:
         f"model        {model['path']} ({model['bytes'] / 1e6:.1f} MB)",
         *_listing("input", [_tensor_text(model["input"]), _colours_text(model["input"])]),
         *_listing("outputs", [_tensor_text(tensor) for tensor in model["outputs"]]),
+        *_listing("weights", weights_text(model["weights"])),
     ]
     metadata = model["metadata"]
     if metadata is None:

@@ -16,17 +16,19 @@ from fastyolo.export.build import BATCH_NORM_EPSILON, build_graph, supported_lay
 from fastyolo.export.fetch import OFFICIAL_CFG, Progress, fetch_weights
 from fastyolo.export.graph import INPUT_NAME, Graph
 from fastyolo.export.output import write_files
+from fastyolo.export.targets import check_target, resolve_weights
 from fastyolo.letterbox import ResizeMode, check_resize
 from fastyolo.metadata import append_metadata
 from fastyolo.names import COCO_NAMES
 from fastyolo.spec import ModelSpec, NmsKind
 
 if TYPE_CHECKING:
-    from fastyolo.export.int8 import Quantization
+    from fastyolo.export.int8 import Quantization, WeightScales
     from fastyolo.export.pictures import Calibration
     from fastyolo.export.recipe import Effort
     from fastyolo.export.report import QuantisationReport
-    from fastyolo.export.vela import Compiled, Target
+    from fastyolo.export.targets import Target
+    from fastyolo.export.vela import Compiled
 
 __all__ = ["FORMATS", "ExportResult", "Format", "export"]
 
@@ -98,6 +100,7 @@ def export(
     input_size: tuple[int, int] | None = None,
     target: Target | None = None,
     effort: Effort = "default",
+    weight_scales: WeightScales | None = None,
     batch_norm_epsilon: float = BATCH_NORM_EPSILON,
     offline: bool = False,
     progress: Progress | None = None,
@@ -117,9 +120,11 @@ def export(
             says (``letter_box``), else "stretch".
         nms: what the files' description says of NMS, "iou" or "diou"; None is what the .cfg says (``nms_kind``).
         input_size: (height, width) instead of the .cfg's; a multiple of every stride.
-        target: also compile the int8 file (or the quant file, where only that is written) for this chip's NPU, into
-            the folder ``model_TARGET`` beside it.
+        target: the chip whose NPU will run the int8 file (or the quant file, where only that is written). "imx93":
+            also compile it, into the folder ``model_imx93`` beside it. "imx8mp": its weights must be per tensor.
         effort: "high" takes some minutes more to choose the int8 numbers; the bundled model is made with it.
+        weight_scales: "per-tensor", one scale for all weights of a convolution, which every NPU runs on its convolution
+            cores; or "per-channel", one for each filter. None: what the target needs, else "per-channel".
         batch_norm_epsilon: Darknet's 1e-5 unless another importer is to be matched.
         offline: never use the network.
         progress: called as progress(step, done, total) with steps "download", "calibrate" and "quantise".
@@ -133,8 +138,8 @@ def export(
     formats = _check_formats(formats, calibration)
     if (cfg is None) != (weights is None):
         raise OptionError("a network needs both its .cfg and its .weights, got only one of them")
-    if target is not None:
-        _check_target(target, formats)
+    check_target(target, formats)
+    weight_scales = resolve_weights(weight_scales, target)
     if calibration is not None:
         # Before anything is downloaded.
         _check_pictures(calibration)
@@ -160,13 +165,15 @@ def export(
     }
     quantization, report = None, None
     if calibration is not None and set(formats) - {"float32"}:
-        quantization, report, metadata["calibration"] = _quantise(graph, spec, calibration, effort, clock)
+        quantization, report, metadata["calibration"] = _quantise(
+            graph, spec, calibration, effort, weight_scales, clock
+        )
     folder, stem = Path(output_dir), f"{Path(cfg).stem}_{_size(spec)}"
     paths = {kind: folder / f"{stem}_{kind}.tflite" for kind in formats}
     with clock.step("write"):
         contents = {paths[kind]: append_metadata(_content(graph, quantization, kind), metadata) for kind in formats}
     compiled = None
-    if target is not None:
+    if target == "imx93":
         with clock.step("compile"):
             compiled = _compile(paths, contents, metadata, target, log)
     with clock.step("write"):
@@ -176,7 +183,12 @@ def export(
 
 
 def _quantise(
-    graph: Graph, spec: ModelSpec, calibration: Calibration, effort: Effort, clock: _Clock
+    graph: Graph,
+    spec: ModelSpec,
+    calibration: Calibration,
+    effort: Effort,
+    weight_scales: WeightScales,
+    clock: _Clock,
 ) -> tuple[Quantization, QuantisationReport, dict[str, Any]]:
     """Calibrate and quantise; also report what came of it, and describe how, for the metadata."""
     from fastyolo.export.calibrate import calibrate
@@ -197,7 +209,7 @@ def _quantise(
         step = -(-len(files) // recipe.relevance)
         statistics = calibrate(graph, spec, pictures, tick, relevance_step=step)
     with clock.step("quantise"):
-        graph, quantization = quantise(graph, statistics)
+        graph, quantization = quantise(graph, statistics, weight_scales, weight_share=recipe.weight_share)
         del statistics  # large, and no longer needed
         some = list(Pictures(_evenly(files, recipe.refining), spec.input_size, spec.resize))
         tick = clock.ticker("quantise", len(quantization.convolutions))
@@ -205,7 +217,12 @@ def _quantise(
     with clock.step("report"):
         few = Pictures(_evenly(files, REPORTED_PICTURES), spec.input_size, spec.resize)
         report = measure(graph, quantization, few, sigmoid_outputs=not spec.heads[0].new_coords)
-    description = {"effort": effort, "recipe": recipe.to_dict(), "most_score": report.most_score}
+    description = {
+        "effort": effort,
+        "weights": weight_scales,
+        "recipe": recipe.to_dict(),
+        "most_score": report.most_score,
+    }
     return quantization, report, {**description, "count": len(files), "files": listed}
 
 
@@ -224,7 +241,7 @@ def _compile(
     paths: Mapping[Format, Path],
     contents: Mapping[Path, bytes],
     metadata: Mapping[str, Any],
-    target: Target,
+    target: Literal["imx93"],
     log: Callable[[str], None] | None,
 ) -> tuple[Path, Compiled]:
     """The file for the NPU, not yet written."""
@@ -244,14 +261,6 @@ def _check_formats(formats: Sequence[Format] | None, calibration: Calibration | 
         if kind != "float32" and calibration is None:
             raise OptionError(f"format {kind} needs calibration pictures, got none")
     return tuple(dict.fromkeys(formats))
-
-
-def _check_target(target: Target, formats: Sequence[Format]) -> None:
-    from fastyolo.export.vela import check_target
-
-    check_target(target)
-    if not {"int8", "quant"} & set(formats):
-        raise OptionError(f"target {target} needs the format int8 or quant, and with them calibration pictures")
 
 
 def _check_pictures(calibration: Calibration) -> None:

@@ -95,7 +95,7 @@ def equalising_factors(
     factors = np.zeros(len(channels.fixed))
     activated = {operation.inputs[0] for operation in graph.operations if isinstance(operation, LeakyRelu)}
     for name, found in statistics.items():
-        loud = _loudness(found, name in activated)
+        loud = loudness(found, name in activated)
         share = np.maximum(loud / max(float(loud.max()), 1e-30), LEAST_FACTOR) ** exponent
         # Channels that an addition ties are as loud as the louder one.
         np.maximum.at(factors, channels.ids[name], share)
@@ -117,7 +117,7 @@ def rescale(graph: Graph, factors: Mapping[str, Float64Array]) -> Graph:
     return replace(graph, operations=tuple(operations))
 
 
-def _loudness(found: Statistics, activated: bool) -> Float64Array:
+def loudness(found: Statistics, activated: bool) -> Float64Array:
     """How far the values of each channel commonly reach, behind the leaky ReLU if there is one."""
     low, high = found.common_range(COMMON_SHARE)
     return np.maximum(leaky(high), -leaky(low)) if activated else np.maximum(high, -low)

@@ -98,3 +98,24 @@ class Graph:
     def outputs(self) -> tuple[str, ...]:
         """The heads as a file lists them: the finest grid first."""
         return tuple(sorted(self.heads, key=lambda name: -self.shapes[name][0] * self.shapes[name][1]))
+
+
+KEEPS_SCALE = Pad | Split | MaxPool | Upsample | Concatenation
+"""Operations that move values without computing: all tensors they touch share one scale."""
+
+
+def scale_groups(graph: Graph) -> dict[str, str]:
+    """For every tensor, the one that stands for all tensors it must share a scale with."""
+    parent = {name: name for name in graph.shapes}
+
+    def root(name: str) -> str:
+        while parent[name] != name:
+            name = parent[name]
+        return name
+
+    for operation in graph.operations:
+        if isinstance(operation, KEEPS_SCALE):
+            first, *others = (*operation.inputs, *operation.outputs)
+            for other in others:
+                parent[root(other)] = root(first)
+    return {name: root(name) for name in graph.shapes}

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
+
+WeightScales = Literal["per-tensor", "per-channel"]
+WEIGHT_SCALES: tuple[WeightScales, ...] = get_args(WeightScales)
+"""One scale for all weights of a convolution, or one for each of its filters."""
 
 
 @dataclass(frozen=True)
@@ -24,9 +29,9 @@ class Affine:
 
 @dataclass(frozen=True, eq=False)
 class Int8Convolution:
-    """A convolution's numbers: weights like the float ones with one symmetric scale per filter, bias int32.
+    """A convolution's numbers: weights like the float ones with symmetric scales, one or one per filter, bias int32.
 
-    The bias has the scale of the input times that of the filter.
+    The bias has the scale of the input times that of the weights.
     """
 
     weights: npt.NDArray[np.int8]

@@ -10,20 +10,17 @@ import numpy.typing as npt
 
 from fastyolo.errors import ExportError
 from fastyolo.export import ranges
+from fastyolo.export.balance import balanced_factors, weight_importance
 from fastyolo.export.calibrate import Statistics, activated_tensors
 from fastyolo.export.equalise import equalising_factors, rescale
 from fastyolo.export.graph import (
     INPUT_NAME,
-    Concatenation,
     Convolution,
     Graph,
     Logistic,
-    MaxPool,
-    Pad,
-    Split,
-    Upsample,
+    scale_groups,
 )
-from fastyolo.export.int8 import Affine, Int8Convolution, Quantization
+from fastyolo.export.int8 import Affine, Int8Convolution, Quantization, WeightScales
 
 Float64Array = npt.NDArray[np.float64]
 Histogram = tuple[Float64Array, Float64Array]
@@ -39,16 +36,15 @@ MAX_MULTIPLIER = 255.0
 """Largest input scale * weight scale / output scale of a convolution. From 256 on, a file is valid TFLite that LiteRT's
 kernels nevertheless refuse to load."""
 
-KEEPS_SCALE = Pad | Split | MaxPool | Upsample | Concatenation
-"""Operations that move values without computing: all tensors they touch share one scale."""
-
-
 LEAST_HEAD_REACH = 4.0
 """Network outputs up to this far from zero are kept, if they occur: a logit of 4 is a probability of 0.982, so that no
 score is held below 0.964. What else is cut off is chosen by its effect, which is small where a score is close to 1 or
 to 0; but scores that are all equal could not be told apart."""
 
 HISTOGRAM_BINS = 2048
+
+WEIGHT_SHARES = np.arange(50, 101) * 0.01
+"""Of the largest weight that `least_error_scale` tries to reach."""
 
 
 @dataclass
@@ -60,8 +56,18 @@ class _Group:
     fixed: set[Affine] = field(default_factory=set)
 
 
-def quantise(graph: Graph, statistics: Mapping[str, Statistics]) -> tuple[Graph, Quantization]:
+def quantise(
+    graph: Graph,
+    statistics: Mapping[str, Statistics],
+    weight_scales: WeightScales = "per-channel",
+    *,
+    weight_share: float = 1.0,
+) -> tuple[Graph, Quantization]:
     """Choose int8 parameters for every tensor and convolution of a graph; weights and biases go to the nearest step.
+
+    Args:
+        weight_scales: one scale for each filter, or one for all filters of a convolution.
+        weight_share: see `balanced_factors`, for one scale.
 
     Returns:
         The graph with its channels equalised, which computes the same heads, and its int8 numbers.
@@ -70,10 +76,14 @@ def quantise(graph: Graph, statistics: Mapping[str, Statistics]) -> tuple[Graph,
         ExportError: a logistic output, or the network input, must share its scale with other values; or a head's values
             are far too large for its range.
     """
-    factors = equalising_factors(graph, statistics)
+    per_tensor = weight_scales == "per-tensor"
+    factors = balanced_factors(graph, statistics, weight_share) if per_tensor else equalising_factors(graph, statistics)
+    importance = weight_importance(graph, statistics, factors) if per_tensor else {}
     graph = rescale(graph, factors)
     tensors = tensor_parameters(graph, statistics, factors)
-    convolutions = {op.outputs[0]: quantise_convolution(op, tensors) for op in _convolutions(graph)}
+    convolutions = {
+        op.outputs[0]: quantise_convolution(op, tensors, importance.get(op.outputs[0])) for op in _convolutions(graph)
+    }
     quantization = Quantization(tensors, convolutions)
     _check_multipliers(graph, quantization)
     return graph, quantization
@@ -125,35 +135,41 @@ def histogram(statistics: Statistics, factors: Float64Array) -> Histogram:
     return np.asarray(centres, np.float64), np.asarray(total, np.float64)
 
 
-def scale_groups(graph: Graph) -> dict[str, str]:
-    """For every tensor, the one that stands for all tensors it must share a scale with."""
-    parent = {name: name for name in graph.shapes}
+def quantise_convolution(
+    operation: Convolution, tensors: Mapping[str, Affine], importance: Float64Array | None = None
+) -> Int8Convolution:
+    """Round weights to int8 with symmetric scales, and the bias to int32.
 
-    def root(name: str) -> str:
-        while parent[name] != name:
-            name = parent[name]
-        return name
-
-    for operation in graph.operations:
-        if isinstance(operation, KEEPS_SCALE):
-            first, *others = (*operation.inputs, *operation.outputs)
-            for other in others:
-                parent[root(other)] = root(first)
-    return {name: root(name) for name in graph.shapes}
-
-
-def quantise_convolution(operation: Convolution, tensors: Mapping[str, Affine]) -> Int8Convolution:
-    """Round weights to int8 with one symmetric scale per filter, and the bias to int32."""
+    Args:
+        importance: float64 (filters, channels), the weight of a squared error of each weight, and one scale for all
+            filters, so chosen that they err least; None: a scale for each filter, that of its largest weight.
+    """
     input_scale = tensors[operation.inputs[0]].scale
     output_scale = tensors[operation.outputs[0]].scale
     weights = operation.weights.astype(np.float64)
     scales = np.abs(weights).max(axis=(1, 2, 3)) / 127
+    if importance is not None:
+        scales = np.array([least_error_scale(weights, importance[:, None, None, :])])
     # Filters that batch normalisation has all but switched off: their bias must still fit int32, and the kernels'
     # fixed-point multiplier must not vanish.
-    scales = np.maximum(scales, np.abs(operation.bias) / (input_scale * 2.0**30))
+    least = np.abs(operation.bias) / (input_scale * 2.0**30)
+    scales = np.maximum(scales, least if importance is None else least.max())
     scales = np.maximum(scales, output_scale / input_scale * 2.0**-24).astype(np.float32)
     stored = np.clip(np.rint(weights / scales[:, None, None, None]), -127, 127).astype(np.int8)
     return Int8Convolution(stored, scales, store_bias(operation.bias, np.float32(input_scale) * scales))
+
+
+def least_error_scale(weights: Float64Array, importance: Float64Array) -> float:
+    """One scale for all weights, of least error: the largest of them may be cut off where that costs less."""
+    largest = max(float(np.abs(weights).max()), 1e-30) / 127
+
+    def error(share: float) -> float:
+        scale = share * largest
+        difference = np.clip(np.rint(weights / scale), -127, 127) * scale - weights
+        return float((importance * difference * difference).sum())
+
+    share: float = min(WEIGHT_SHARES.tolist(), key=error)
+    return largest * share
 
 
 def _convolutions(graph: Graph) -> list[Convolution]:

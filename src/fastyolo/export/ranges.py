@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
+from fastyolo.export.fixed_point import multiplied
 from fastyolo.export.graph import LEAKY_SLOPE
 from fastyolo.export.int8 import Affine
 
@@ -78,19 +80,35 @@ def affine_before_leaky(values: Float64Array, weights: Float64Array, output: Aff
     """Parameters in front of a leaky ReLU, of least squared error behind it, after rounding to `output`.
 
     Negative values are shrunk there, so their errors weigh a hundredth and many may be cut off; and two roundings in a
-    row harm least when their scales fit each other, which only the error of both together shows.
+    row harm least when their scales fit each other, which only the error of both together shows. The error is the mean
+    of that of the two kinds of kernels that there are, of which one rounds twice itself; see `fixed_point`.
     """
     used = weights > 0
     values, weights = values[used], weights[used]
     wanted = leaky(values)
 
     def error(parameters: Affine) -> float:
-        difference = stored(leaky(stored(values, parameters)), output) - wanted
-        return float(weights @ (difference * difference))
+        found = np.rint(values / parameters.scale)
+        steps = np.clip(found, -128 - parameters.zero_point, 127 - parameters.zero_point).astype(np.int64)
+        total = 0.0
+        for table in _leaky_steps(parameters.scale / output.scale):
+            behind = np.clip(table[steps + 255], -128 - output.zero_point, 127 - output.zero_point)
+            difference = behind * output.scale - wanted
+            total += float(weights @ (difference * difference))
+        return total
 
     best = _best(error, (_multiple(output.scale, ratio, zero) for ratio in SCALE_RATIOS for zero in ZERO_POINTS))
     near = range(max(-128, best.zero_point - 4), min(127, best.zero_point + 4) + 1)
     return _best(error, (_multiple(best.scale, ratio, zero) for ratio in FINE_RATIOS for zero in near))
+
+
+@lru_cache(maxsize=256)
+def _leaky_steps(ratio: float) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """What a leaky ReLU makes of -255 to 255 steps, each `ratio` of those behind: rounded once, and as TFLite does."""
+    steps = np.arange(-255, 256)
+    once = np.rint(leaky(np.asarray(steps * ratio, np.float64))).astype(np.int64)
+    reference = np.where(steps > 0, multiplied(steps, ratio), multiplied(steps, ratio * LEAKY_SLOPE))
+    return once, reference
 
 
 def _multiple(scale: float, ratio: float, zero_point: int) -> Affine:

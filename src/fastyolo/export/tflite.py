@@ -173,6 +173,7 @@ class _Writer:
                 self._constant(f"{name}/bias", operation.bias),
             ]
         numbers = self.quantization.convolutions[name]
+        # One scale makes a runtime take the weights for quantised per tensor.
         zeros = [0] * len(numbers.scales)
         # The product of input and weight scale is what TFLite checks the bias against.
         bias_scales = np.float32(self.quantization.tensors[operation.inputs[0]].scale) * numbers.scales
