@@ -238,4 +238,5 @@ def test_stopped_at_any_moment_outputs_are_whole(clips: Path, tmp_path: Path, nu
         assert "Traceback" not in stderr
         assert process.returncode in (0, {2: 130, 15: 143, 9: -9}[int(number)])
         lines = records(first + (rest if number != signal.SIGKILL else rest.rpartition("\n")[0]))
-        assert abs(len(decoded(out)) - len(lines)) <= 2
+        # Killed before its first whole frame, it has no name yet.
+        assert abs((len(decoded(out)) if out.exists() else 0) - len(lines)) <= 2

@@ -171,11 +171,13 @@ def test_a_file_that_leads_in_circles_is_given_up() -> None:
 def test_mutated_models_take_neither_gigabytes_nor_minutes(tmp_path: Path) -> None:
     """The runtime itself, in a process of its own for each, on copies whose structure was changed at random places."""
     script = (
-        "import resource, sys, time, fastyolo\n"
+        "import sys, time, fastyolo\n"
         "started = time.monotonic()\n"
         "try:\n    fastyolo.Detector(sys.argv[1], threads=1)\n"
         "except fastyolo.FastYoloError as error:\n    assert len(str(error).splitlines()) == 1\n"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, time.monotonic() - started)\n"
+        # Not getrusage's peak, which a process inherits from the one that started it.
+        "peak = next(line for line in open('/proc/self/status') if line.startswith('VmHWM'))\n"
+        "print(int(peak.split()[1]) // 1024, time.monotonic() - started)\n"
     )
     draw = random.Random(5)
     ends = len(BUNDLED) - 140_000, len(BUNDLED) - 20_000
@@ -191,7 +193,7 @@ def test_mutated_models_take_neither_gigabytes_nor_minutes(tmp_path: Path) -> No
         )
         assert run.returncode == 0, run.stderr
         megabytes, seconds = run.stdout.split()
-        assert int(megabytes) < 1500
+        assert int(megabytes) < 700
         assert float(seconds) < 20
 
 

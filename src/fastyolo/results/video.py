@@ -29,6 +29,8 @@ _MUXERS = {
     ".mp4": {"movflags": "hybrid_fragmented+frag_every_frame+empty_moov+default_base_moof"},
     ".mkv": {"cluster_time_limit": "0"},
 }
+# So many frames until one of them is on the disk: Matroska's muxer keeps the last one back.
+_FIRST_WHOLE = {".mp4": 1, ".mkv": 2}
 # Without lookahead no frame waits inside the encoder.
 _ENCODERS: tuple[tuple[str, str, dict[str, str]], ...] = (
     ("libx264", "yuv420p", {"preset": "veryfast", "tune": "zerolatency", "crf": "20"}),
@@ -41,7 +43,8 @@ class VideoWriter:
     """Writes pictures as the frames of a video: H.264, or MJPEG where this FFmpeg has no encoder for it.
 
     The first picture decides the size; a picture of another size is scaled to it. Odd sides grow by a pixel, which
-    H.264 asks for. The file appears with the first frame and replaces what was there.
+    H.264 asks for. The file appears with the first whole frame and replaces what was there; until then it has another
+    name, with ".part" behind it.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, rate: float | None = None) -> None:
@@ -87,6 +90,7 @@ class VideoWriter:
         try:
             container.mux(self._stream.encode(None))
             container.close()
+            self._file.appear()
         except (OSError, ValueError) as error:
             self._give_up(container, error)
         finally:
@@ -141,6 +145,8 @@ class VideoWriter:
             self._file.close()
         else:
             self._file.whole()
+            if self.frames + 1 == _FIRST_WHOLE[self._suffix]:
+                self._file.appear()
 
     def _give_up(self, container: av.container.OutputContainer, error: Exception) -> None:
         """End the file at the last whole frame, and say why."""
@@ -160,7 +166,8 @@ class _Target:
     def __init__(self, path: str) -> None:
         self.name = path
         self.error: OSError | None = None
-        self._file = open(path, "w+b", buffering=0)  # noqa: SIM115
+        self._part: str | None = f"{path}.{os.getpid()}.part"
+        self._file = open(self._part, "w+b", buffering=0)  # noqa: SIM115
         self._whole = 0
 
     def write(self, data: bytes) -> int:
@@ -187,6 +194,12 @@ class _Target:
         """So far the file can be played."""
         self._whole = self._file.seek(0, os.SEEK_END)
 
+    def appear(self) -> None:
+        """Take the name that was asked for."""
+        if self._part is not None:
+            os.replace(self._part, self.name)
+            self._part = None
+
     def cut(self) -> None:
         """Drop what came behind the last whole frame, and take nothing more."""
         self.error = self.error or OSError("given up")
@@ -196,3 +209,6 @@ class _Target:
     def close(self) -> None:
         with contextlib.suppress(OSError):
             self._file.close()
+        if self._part is not None:  # nothing of it can be played
+            with contextlib.suppress(OSError):
+                os.unlink(self._part)
