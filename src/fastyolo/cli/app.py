@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import typer
 
+from fastyolo.cli.cache import cache
 from fastyolo.cli.compile import compile_
 from fastyolo.cli.detect import detect
+from fastyolo.cli.doctor import doctor
 from fastyolo.cli.evaluate import evaluate
 from fastyolo.cli.export import export
 from fastyolo.cli.info import info
@@ -39,3 +41,5 @@ app.command()(evaluate)
 app.command()(export)
 app.command("compile")(compile_)
 app.command()(info)
+app.command()(doctor)
+app.command()(cache)

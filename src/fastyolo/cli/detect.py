@@ -14,6 +14,7 @@ import typer
 
 from fastyolo.cli.console import progress, say, warnings_as_lines
 from fastyolo.cli.options import (
+    AllowCpuOption,
     CfgOption,
     DebugOption,
     DeviceOption,
@@ -22,11 +23,13 @@ from fastyolo.cli.options import (
     ModelOption,
     NamesOption,
     NmsOption,
+    NoGraphCacheOption,
     Resize,
     RuntimeOption,
     ThreadsOption,
     bytes_from_option,
     range_from_option,
+    say_device,
     spec_from_options,
 )
 from fastyolo.cli.signals import raise_received
@@ -77,6 +80,8 @@ def detect(
     threads: ThreadsOption = None,
     runtime: RuntimeOption = "auto",
     device: DeviceOption = "cpu",
+    allow_cpu: AllowCpuOption = False,
+    no_graph_cache: NoGraphCacheOption = False,
     max_pixels: Annotated[
         int | None,
         typer.Option("--max-pixels", min=1, help="Refuse pictures with more pixels than this. Default: 89 million."),
@@ -114,7 +119,10 @@ def detect(
             classes=[part for group in classes for part in group.split(",")] if classes else None,
             max_pixels=max_pixels or MAX_PIXELS,
             max_memory=bytes_from_option(max_memory),
+            allow_cpu=allow_cpu,
+            graph_cache=not no_graph_cache,
         )
+    say_device(detector.session, device)
     raise_pillow_limit(detector.max_pixels)
     pictures = tuple(entry.path for entry in entries if entry.error is None)
     folder = output if output is not None else DEFAULT_OUTPUT
@@ -209,3 +217,5 @@ def _say_timing(speeds: list[dict[str, float]], detector: Detector) -> None:
     where = f"{session.runtime} {session.version}, {session.device}, {session.threads} threads"
     what = f"median of {len(speeds)} pictures" if len(speeds) > 1 else "one picture, without warm-up"
     say(f"milliseconds ({what}; {where}): {stages}")
+    if session.ran is not None:
+        say(str(session.ran))
