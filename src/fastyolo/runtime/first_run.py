@@ -29,6 +29,11 @@ class FirstRun:
         graph = cached_graph(model, device.delegate) if device.kind == "vx" and graph_cache else None
         return cls(graph.delegate if graph is not None else device.delegate, graph)
 
+    def refused(self) -> None:
+        """The delegate did not take the model, which a kept graph may be the reason for."""
+        if self.graph is not None:
+            self.graph.finish(succeeded=False)
+
     def __enter__(self) -> None:
         if self.notice is not None:
             threading.Thread(target=self._tell, args=(self.notice,), daemon=True).start()

@@ -13,6 +13,7 @@ import json
 import os
 import secrets
 import warnings
+import weakref
 from contextlib import suppress
 from dataclasses import dataclass
 from glob import glob
@@ -69,9 +70,11 @@ class CachedGraph:
         self._kept, self._model = folder / f"{key}.graph", model
         content = _verified(self._kept)
         self.loaded = content is not None
-        # A process that dies with it leaves the file; who finds it does not believe the graph either.
+        # A process that dies with it leaves the file; who finds it does not believe the graph either. One that ends
+        # well, or never runs the model, removes it.
         use = "load" if self.loaded else "make"
         self._private = folder / f".{key}.{os.getpid()}.{secrets.token_hex(4)}.{use}"
+        self._remove = weakref.finalize(self, self._private.unlink, missing_ok=True)
         if content is not None:
             self._private.write_bytes(content)
         else:
@@ -89,7 +92,7 @@ class CachedGraph:
         except OSError as error:
             warnings.warn(f"the compiled graph is not kept: {error.strerror or error}", stacklevel=2)
         finally:
-            self._private.unlink(missing_ok=True)
+            self._remove()
 
     def _keep(self) -> None:
         content = self._private.read_bytes()

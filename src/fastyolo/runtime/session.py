@@ -179,12 +179,14 @@ def open_session(
     check_fit(path, found)
     problems: list[FastYoloError] = []
     for name in _preferred(delegate) if runtime == "auto" else [name for name in RUNTIMES if name == runtime]:
+        first_run = FirstRun.of(path, found, graph_cache) if delegate is not None else None
         try:
-            first_run = FirstRun.of(path, found, graph_cache) if delegate is not None else None
             given = delegate if first_run is None else first_run.delegate
             interpreter = _build(name, path, given, threads, xnnpack)
         except (ModelError, RuntimeUnavailableError) as error:
             problems.append(error)
+            if first_run is not None and isinstance(error, ModelError):
+                first_run.refused()
         else:
             session = Session(interpreter, name, runtime_version(name), found, threads, first_run)
             _check_taken(session, found, allow_cpu)
