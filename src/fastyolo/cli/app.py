@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from fastyolo.cli.bench import bench
 from fastyolo.cli.cache import cache
 from fastyolo.cli.compile import compile_
 from fastyolo.cli.detect import detect
@@ -42,4 +43,5 @@ app.command()(export)
 app.command("compile")(compile_)
 app.command()(info)
 app.command()(doctor)
+app.command()(bench)
 app.command()(cache)
