@@ -216,6 +216,5 @@ def _say_timing(speeds: list[dict[str, float]], detector: Detector) -> None:
     session = detector.session
     where = f"{session.runtime} {session.version}, {session.device}, {session.threads} threads"
     what = f"median of {len(speeds)} pictures" if len(speeds) > 1 else "one picture, without warm-up"
-    say(f"milliseconds ({what}; {where}): {stages}")
-    if session.ran is not None:
-        say(str(session.ran))
+    ran = f"; {session.ran}" if session.ran is not None else ""
+    say(f"milliseconds ({what}; {where}): {stages}{ran}")

@@ -189,8 +189,12 @@ def open_session(
                 first_run.refused()
         else:
             session = Session(interpreter, name, runtime_version(name), found, threads, first_run)
-            _check_taken(session, found, allow_cpu)
-            return session
+            if not _takes_nothing(session, found):
+                return session
+            if not allow_cpu:
+                raise _nothing_taken(session, found)
+            # Without the delegate the CPU has XNNPACK again.
+            return Session(_build(name, path, None, threads, xnnpack), name, session.version, _cpu_for(found), threads)
     raise _joined(path, problems, delegate)
 
 
@@ -206,14 +210,20 @@ def _shown(device: Device) -> str:
     return f"{name},{options}" if options else name
 
 
-def _check_taken(session: Session, device: Device, allow_cpu: bool) -> None:
-    """Raise `RuntimeUnavailableError` for a device that runs nothing of the model."""
-    if device.delegate is None or session.ran is None or session.ran.device or allow_cpu:
-        return
-    raise RuntimeUnavailableError(
-        f"{_shown(device)} took none of the model's {session.ran.operators} operators, so all of it would run on the "
-        f"CPU; see which devices there are with fastyolo doctor, or accept the CPU with allow_cpu (--allow-cpu)"
+def _takes_nothing(session: Session, device: Device) -> bool:
+    return device.delegate is not None and session.ran is not None and not session.ran.device
+
+
+def _nothing_taken(session: Session, device: Device) -> RuntimeUnavailableError:
+    count = session.ran.operators if session.ran is not None else 0
+    return RuntimeUnavailableError(
+        f"{_shown(device)} took none of the model's {count} operators, so all of it would run on the CPU; see what "
+        f"fastyolo doctor says of it, or accept the CPU with allow_cpu (--allow-cpu)"
     )
+
+
+def _cpu_for(device: Device) -> Device:
+    return Device("cpu", why=f"{_shown(device)} took none of the model's operators", asked=device.asked)
 
 
 def runtime_version(name: RuntimeName) -> str:
