@@ -147,6 +147,15 @@ def float_network(float_model: Path) -> Callable[[npt.NDArray[np.float32]], list
 
 
 @pytest.fixture(scope="session")
+def device_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """tests/data/devices.c, compiled: delegates that behave as accelerators were seen to, with ``,do=...``."""
+    library = tmp_path_factory.mktemp("device") / "libtest_device.so"
+    source = REPOSITORY / "tests" / "data" / "devices.c"
+    subprocess.run(["gcc", "-O1", "-Wall", "-Werror", "-shared", "-fPIC", "-o", library, source], check=True)
+    return library
+
+
+@pytest.fixture(scope="session")
 def on_coco(coco_dir: Path) -> Evaluation:
     """The bundled model on the 128 pictures."""
     from fastyolo.evaluate import evaluate

@@ -52,7 +52,8 @@ class Detector:
         names: what classes are called instead: "coco" for COCO's own spelling (Darknet says motorbike, aeroplane, sofa,
             pottedplant, diningtable, tvmonitor), or one name per class.
         runtime: "auto", "litert", "tflite-runtime" or "tensorflow".
-        device: "cpu", or an external delegate as ``LIB.so[,key=value...]``.
+        device: "cpu"; "npu", the NPU of this chip; "auto", that or else the CPU; "vx", "ethosu", "neutron" or "teflon";
+            or an external delegate's library, ``LIB.so``; options of a delegate follow as ``,key=value``.
         threads: CPU threads; None takes every core this process may use.
         resize: "stretch" or "letterbox"; None takes what the model was calibrated for. So for `nms`.
         input_range: the real numbers (low, high) that the network wants for pixel 0 and 255, such as (0, 255) or
@@ -67,6 +68,8 @@ class Detector:
         max_pixels: refuse picture files with more pixels than this.
         max_memory: refuse a model whose tensors take more bytes than this at one time, by default 1 GiB. A few changed
             bytes in a file can make a runtime ask for all there is, so this is looked up before it sees the model.
+        allow_cpu: run on the CPU where the device takes no operator of the model, which is an error otherwise.
+        graph_cache: keep the graph that the vx delegate compiles in the first inference, for the next start.
 
     Raises:
         ModelError, RuntimeUnavailableError, SpecError, OptionError: each in one line.
@@ -98,12 +101,22 @@ class Detector:
         clip: bool = True,
         max_pixels: int = MAX_PIXELS,
         max_memory: int = MAX_MEMORY,
+        allow_cpu: bool = False,
+        graph_cache: bool = True,
     ) -> None:
         self.model = Path(model) if model is not None else BUNDLED_MODEL
         self.max_pixels = max_pixels
         self._clip = clip
         self._lock = threading.Lock()
-        self._session = open_session(self.model, runtime=runtime, device=device, threads=threads, max_memory=max_memory)
+        self._session = open_session(
+            self.model,
+            runtime=runtime,
+            device=device,
+            threads=threads,
+            max_memory=max_memory,
+            allow_cpu=allow_cpu,
+            graph_cache=graph_cache,
+        )
         metadata = find_metadata(self.model)
         self.spec = _resolve_spec(self.model, self._session, metadata, spec)
         if names is not None:

@@ -25,7 +25,7 @@ WRONG = {
     "--nms soft": "--nms must be one of iou, diou, got 'soft'",
     "-f xml": "--format must be one of table, json",
     "--foramt csv": "there is no option --foramt; did you mean --format?",
-    "--device npu9": "--device must be 'cpu' or",
+    "--device npu9": "--device must be cpu, npu, auto",
     "--runtime onnx": "--runtime must be auto",
     "--classes unicorn": "--classes must be names or ids of the model, got 'unicorn'",
     "--input-range 5": "--input-range must be LOW,HIGH, such as 0,255 or -1,1, got '5'",

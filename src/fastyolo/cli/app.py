@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import typer
 
+from fastyolo.cli.bench import bench
+from fastyolo.cli.cache import cache
 from fastyolo.cli.compile import compile_
 from fastyolo.cli.detect import detect
+from fastyolo.cli.doctor import doctor
 from fastyolo.cli.evaluate import evaluate
 from fastyolo.cli.export import export
 from fastyolo.cli.info import info
@@ -41,3 +44,6 @@ app.command()(export)
 app.command("compile")(compile_)
 app.command()(info)
 app.command()(nnstreamer)
+app.command()(doctor)
+app.command()(bench)
+app.command()(cache)

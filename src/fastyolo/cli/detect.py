@@ -14,6 +14,7 @@ import typer
 
 from fastyolo.cli.console import Saved, progress, say, warnings_as_lines
 from fastyolo.cli.options import (
+    AllowCpuOption,
     CfgOption,
     DebugOption,
     DeviceOption,
@@ -22,11 +23,13 @@ from fastyolo.cli.options import (
     ModelOption,
     NamesOption,
     NmsOption,
+    NoGraphCacheOption,
     Resize,
     RuntimeOption,
     ThreadsOption,
     bytes_from_option,
     range_from_option,
+    say_device,
     spec_from_options,
 )
 from fastyolo.cli.signals import raise_received
@@ -92,6 +95,8 @@ def detect(
     threads: ThreadsOption = None,
     runtime: RuntimeOption = "auto",
     device: DeviceOption = "cpu",
+    allow_cpu: AllowCpuOption = False,
+    no_graph_cache: NoGraphCacheOption = False,
     max_pixels: Annotated[
         int | None,
         typer.Option("--max-pixels", min=1, help="Refuse pictures with more pixels than this. Default: 89 million."),
@@ -151,7 +156,10 @@ def detect(
             max_memory=bytes_from_option(max_memory),
             yuv_matrix=yuv_matrix,  # type: ignore[arg-type]
             yuv_range=yuv_range,  # type: ignore[arg-type]
+            allow_cpu=allow_cpu,
+            graph_cache=not no_graph_cache,
         )
+    say_device(detector.session, device)
     raise_pillow_limit(detector.max_pixels)
     named = tuple(entry for entry in entries if entry.error is None)
     pictures = tuple(entry.path for entry in named if entry.kind == "picture")
@@ -253,4 +261,5 @@ def _say_timing(speeds: Sequence[dict[str, float]], detector: Detector) -> None:
     session = detector.session
     where = f"{session.runtime} {session.version}, {session.device}, {session.threads} threads"
     what = f"median of {len(speeds)} pictures" if len(speeds) > 1 else "one picture, without warm-up"
-    say(f"milliseconds ({what}; {where}): {stages}")
+    ran = f"; {session.ran}" if session.ran is not None else ""
+    say(f"milliseconds ({what}; {where}): {stages}{ran}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +12,7 @@ import typer
 
 from fastyolo.cli.model_weights import weights_record, weights_text
 from fastyolo.cli.options import (
+    AllowCpuOption,
     DebugOption,
     DeviceOption,
     MaxMemoryOption,
@@ -32,6 +34,7 @@ class Format(str, Enum):
 def info(
     model: ModelOption = None,
     device: DeviceOption = "cpu",
+    allow_cpu: AllowCpuOption = False,
     threads: ThreadsOption = None,
     max_memory: MaxMemoryOption = None,
     output_format: Annotated[Format, typer.Option("--format", help="For people, or for programs.")] = Format.text,
@@ -53,7 +56,8 @@ def info(
         "machine": machine_record(),
     }
     record["video"] = _video_record()
-    record["runtimes"], session = _try_runtimes(path, device, threads, bytes_from_option(max_memory))
+    record["runtimes"], session = _try_runtimes(path, device, threads, bytes_from_option(max_memory), allow_cpu)
+    record["device"] = _device_record(session)
     record["model"] = _model_record(path, session)
     print(json.dumps(record, indent=2) if output_format is Format.json else _as_text(record))
 
@@ -77,22 +81,37 @@ def _video_record() -> dict[str, Any]:
 
 
 def _try_runtimes(
-    path: Path, device: str, threads: int | None, max_memory: int
+    path: Path, device: str, threads: int | None, max_memory: int, allow_cpu: bool
 ) -> tuple[dict[RuntimeName, str], Session]:
     """Build an interpreter with each runtime; the session is that of the one `Detector` would take."""
     from fastyolo.errors import FastYoloError
     from fastyolo.runtime.session import RUNTIMES, open_session
 
-    chosen = open_session(path, device=device, threads=threads, max_memory=max_memory)
+    open_ = partial(open_session, path, device=device, threads=threads, max_memory=max_memory, allow_cpu=allow_cpu)
+    chosen = open_()
     found = {}
     for name in RUNTIMES:
         try:
-            session = open_session(path, runtime=name, device=device, threads=threads, max_memory=max_memory)
+            session = open_(runtime=name)
             state = f"{session.version}, works"
         except FastYoloError as error:
             state = "not installed" if f"{name} is not installed" in str(error) else str(error)
         found[name] = f"{state}, preferred" if name == chosen.runtime else state
     return found, chosen
+
+
+def _device_record(session: Session) -> dict[str, Any]:
+    """What runs the model, what this chip has for it, and who took which operators."""
+    from fastyolo.errors import FastYoloError
+    from fastyolo.runtime.devices import find_chip, find_device
+
+    try:
+        found = find_device("npu")
+        npu = f"{found.kind}, {found.delegate.library if found.delegate else ''}"
+    except FastYoloError as error:
+        npu = str(error)
+    ran = session.ran.to_dict() if session.ran is not None else None
+    return {"name": session.device, "why": session.why, "chip": find_chip()[0], "npu": npu, "ran": ran}
 
 
 def _model_record(path: Path, session: Session) -> dict[str, Any]:
@@ -146,6 +165,7 @@ def _as_text(record: dict[str, Any]) -> str:
         f"video        {'av ' + record['video']['av'] if record['video']['av'] else 'needs the package av'}",
         *_listing("cameras", [f"{path}, {what}" for path, what in record["video"]["cameras"].items()]),
         *_listing("runtimes", [f"{name}: {state}" for name, state in record["runtimes"].items()]),
+        *_listing("device", _device_text(record["device"])),
         f"model        {model['path']} ({model['bytes'] / 1e6:.1f} MB)",
         *_listing("input", [_tensor_text(model["input"]), _colours_text(model["input"])]),
         *_listing("outputs", [_tensor_text(tensor) for tensor in model["outputs"]]),
@@ -161,6 +181,13 @@ def _as_text(record: dict[str, Any]) -> str:
     ]
     last = [f"classes      {model['classes']}", _use_text(metadata)]
     return "\n".join(map(printable, [*lines, *_listing("heads", heads), *last]))
+
+
+def _device_text(device: dict[str, Any]) -> list[str]:
+    from fastyolo.runtime.ran import Ran
+
+    ran = str(Ran(**device["ran"])) if device["ran"] is not None else "the runtime does not tell which operators"
+    return [f"{device['name']}: {ran}", f"NPU: {device['npu']}"]
 
 
 def _use_text(metadata: dict[str, Any]) -> str:

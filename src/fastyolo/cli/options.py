@@ -11,6 +11,7 @@ import typer
 
 if TYPE_CHECKING:
     from fastyolo.input_range import InputRange
+    from fastyolo.runtime.session import Session
     from fastyolo.spec import ModelSpec
 
 ModelOption = Annotated[
@@ -46,8 +47,16 @@ RuntimeOption = Annotated[
 DeviceOption = Annotated[
     str,
     typer.Option(
-        "--device", metavar="cpu|LIB.so[,key=value...]", help="The CPU, or an external delegate with its options."
+        "--device",
+        metavar="cpu|npu|auto|vx|ethosu|neutron|teflon|LIB.so[,key=value...]",
+        help="The CPU, this chip's NPU, whichever is there, or a delegate, with its options.",
     ),
+]
+AllowCpuOption = Annotated[
+    bool, typer.Option("--allow-cpu", help="Run on the CPU where the device takes nothing of the model.")
+]
+NoGraphCacheOption = Annotated[
+    bool, typer.Option("--no-graph-cache", help="Do not keep the graph that the vx delegate compiles.")
 ]
 ThreadsOption = Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads. Default: every core.")]
 MaxMemoryOption = Annotated[
@@ -67,6 +76,16 @@ def bytes_from_option(max_memory: int | None) -> int:
     from fastyolo.runtime.limits import MAX_MEMORY
 
     return MAX_MEMORY if max_memory is None else max_memory << 20
+
+
+def say_device(session: Session, device: str) -> None:
+    """What --device auto chose and why, and a line now and then while a first inference takes long."""
+    from fastyolo.cli.console import say
+
+    if device.partition(",")[0] == "auto":
+        say(f"auto chose {session.device}: {session.why}")
+    if session.first_run is not None:
+        session.first_run.notice = lambda seconds: say(f"first inference on {session.device}: {seconds:.0f} s so far")
 
 
 class Resize(str, Enum):

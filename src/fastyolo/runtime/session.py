@@ -13,7 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from fastyolo.errors import FastYoloError, ModelError, OptionError, RuntimeUnavailableError
+from fastyolo.runtime.devices import Delegate, Device, find_device
+from fastyolo.runtime.first_run import FirstRun
 from fastyolo.runtime.limits import MAX_MEMORY, check_limits
+from fastyolo.runtime.preflight import check_fit
+from fastyolo.runtime.ran import Ran, find_ran
 from fastyolo.texts import brief
 
 RuntimeName = Literal["litert", "tflite-runtime", "tensorflow"]
@@ -55,25 +59,33 @@ class TensorInfo:
         return (1.0, 0) if self.quantization is None and self.dtype.kind in "iu" else self.quantization
 
 
-class Delegate(NamedTuple):
-    """An external delegate: a shared library that takes over operators, and its options."""
-
-    library: str
-    options: dict[str, str]
-
-
 class Session:
     """A model ready to run: one image input, and its outputs.
 
     `input_view` and `output_view` give live views of the interpreter's memory. Drop them before `invoke`, which
     refuses to run while one is alive.
+
+    `device` is what runs the network, "cpu" where the one that was asked for took nothing; `ran` counts who took which
+    operators, None where the runtime does not tell; `why` says what chose the device.
     """
 
-    def __init__(self, interpreter: Any, runtime: RuntimeName, version: str, device: str, threads: int) -> None:
+    def __init__(
+        self,
+        interpreter: Any,
+        runtime: RuntimeName,
+        version: str,
+        device: Device,
+        threads: int,
+        first_run: FirstRun | None = None,
+    ) -> None:
         self.runtime = runtime
         self.version = version
-        self.device = device
+        self.ran: Ran | None = find_ran(interpreter, with_device=device.delegate is not None)
+        nothing = device.delegate is not None and self.ran is not None and not self.ran.device
+        self.device = "cpu" if nothing or device.delegate is None else _shown(device)
+        self.why = device.why
         self.threads = threads
+        self.first_run = first_run
         self._interpreter = interpreter
         self._process = os.getpid()
         inputs = [_tensor_info(details) for details in interpreter.get_input_details()]
@@ -115,7 +127,12 @@ class Session:
         """Run the network once."""
         self.check_process()
         try:
-            self._interpreter.invoke()
+            if self.first_run is not None:
+                first, self.first_run = self.first_run, None
+                with first:
+                    self._interpreter.invoke()
+            else:
+                self._interpreter.invoke()
         except (RuntimeError, ValueError) as error:
             raise ModelError(f"{self.runtime} could not run the model: {_one_line(error)}") from error
 
@@ -127,15 +144,22 @@ def open_session(
     device: str = "cpu",
     threads: int | None = None,
     max_memory: int = MAX_MEMORY,
+    allow_cpu: bool = False,
+    graph_cache: bool = True,
+    xnnpack: bool = True,
 ) -> Session:
     """Load a .tflite file into the first runtime that really builds an interpreter for it.
 
     Args:
         model: path of the .tflite file.
         runtime: "auto", or one of `RUNTIMES` to accept no other.
-        device: "cpu", or an external delegate as ``LIB.so[,key=value...]``.
+        device: ``cpu | npu | auto | vx | ethosu | neutron | teflon``, or an external delegate's library, each with its
+            options as ``NAME[,key=value...]``; see `devices`.
         threads: CPU threads; None takes every core this process may use.
         max_memory: refuse a model whose tensors take more bytes at one time, or work to match; see `limits`.
+        allow_cpu: take the CPU where the device takes no operator, instead of an error.
+        graph_cache: keep the graph that the vx delegate compiles, for the next start; see `graph_cache`.
+        xnnpack: False keeps the runtime's own delegate out on the CPU; with another device it always is.
 
     Raises:
         ModelError: the file is no usable model, or needs a delegate that was not given.
@@ -144,38 +168,62 @@ def open_session(
     """
     if runtime != "auto" and runtime not in _PACKAGES:
         raise OptionError(f"runtime must be auto, {', '.join(RUNTIMES)}, got {brief(runtime)}")
-    delegate = parse_device(device)
+    found = find_device(device)
+    delegate = found.delegate
     if delegate is not None:
         _check_library(delegate.library)
     threads = check_threads(threads)
     path = os.fspath(model)
     _check_file(path)
     check_limits(path, check_max_memory(max_memory))
+    check_fit(path, found)
     problems: list[FastYoloError] = []
     for name in _preferred(delegate) if runtime == "auto" else [name for name in RUNTIMES if name == runtime]:
+        first_run = FirstRun.of(path, found, graph_cache) if delegate is not None else None
         try:
-            interpreter = _build(name, path, delegate, threads)
+            given = delegate if first_run is None else first_run.delegate
+            interpreter = _build(name, path, given, threads, xnnpack)
         except (ModelError, RuntimeUnavailableError) as error:
             problems.append(error)
+            if first_run is not None and isinstance(error, ModelError):
+                first_run.refused()
         else:
-            return Session(interpreter, name, runtime_version(name), device, threads)
+            session = Session(interpreter, name, runtime_version(name), found, threads, first_run)
+            if not _takes_nothing(session, found):
+                return session
+            if not allow_cpu:
+                raise _nothing_taken(session, found)
+            # Without the delegate the CPU has XNNPACK again.
+            return Session(_build(name, path, None, threads, xnnpack), name, session.version, _cpu_for(found), threads)
     raise _joined(path, problems, delegate)
 
 
 def parse_device(device: str) -> Delegate | None:
-    """ "cpu" -> None; ``LIB.so[,key=value...]`` -> `Delegate`."""
-    library, *pairs = device.split(",")
-    if device == "cpu":
-        return None
-    if not re.search(r"\.so(\.\d+)*$", library):
-        raise OptionError(f"device must be 'cpu' or a delegate library LIB.so[,key=value...], got {brief(device)}")
-    options = {}
-    for pair in pairs:
-        key, equals, value = pair.partition("=")
-        if not key or not equals:
-            raise OptionError(f"delegate options must be key=value, got {pair!r} in device {device!r}")
-        options[key] = value
-    return Delegate(library, options)
+    """ "cpu" -> None; anything else that `find_device` finds -> its `Delegate`."""
+    return find_device(device).delegate
+
+
+def _shown(device: Device) -> str:
+    """A device as users are told of it: its name, or what they wrote."""
+    options = device.asked.partition(",")[2]
+    name = device.kind if device.asked.partition(",")[0] in ("npu", "auto") else device.asked.partition(",")[0]
+    return f"{name},{options}" if options else name
+
+
+def _takes_nothing(session: Session, device: Device) -> bool:
+    return device.delegate is not None and session.ran is not None and not session.ran.device
+
+
+def _nothing_taken(session: Session, device: Device) -> RuntimeUnavailableError:
+    count = session.ran.operators if session.ran is not None else 0
+    return RuntimeUnavailableError(
+        f"{_shown(device)} took none of the model's {count} operators, so all of it would run on the CPU; see what "
+        f"fastyolo doctor says of it, or accept the CPU with allow_cpu (--allow-cpu)"
+    )
+
+
+def _cpu_for(device: Device) -> Device:
+    return Device("cpu", why=f"{_shown(device)} took none of the model's operators", asked=device.asked)
 
 
 def runtime_version(name: RuntimeName) -> str:
@@ -219,12 +267,15 @@ def _import(name: RuntimeName) -> Any:
         raise RuntimeUnavailableError(f"{name} cannot be imported: {_one_line(error)}") from error
 
 
-def _build(name: RuntimeName, path: str, delegate: Delegate | None, threads: int) -> Any:
+def _build(name: RuntimeName, path: str, delegate: Delegate | None, threads: int, xnnpack: bool) -> Any:
     """An interpreter with its memory allocated: only then is a runtime believed."""
     module = _import(name)
     delegates = None if delegate is None else [_load_delegate(name, module, delegate)]
     try:
-        interpreter = module.Interpreter(model_path=path, num_threads=threads, experimental_delegates=delegates)
+        resolver = {} if delegate is None and xnnpack else _plain_resolver(module)
+        interpreter = module.Interpreter(
+            model_path=path, num_threads=threads, experimental_delegates=delegates, **resolver
+        )
         interpreter.allocate_tensors()
     except Exception as error:  # each runtime and delegate raises what it likes
         if isinstance(error, SystemError):
@@ -234,6 +285,13 @@ def _build(name: RuntimeName, path: str, delegate: Delegate | None, threads: int
             ) from error
         raise ModelError(_load_problem(name, delegate, _one_line(error))) from error
     return interpreter
+
+
+def _plain_resolver(module: Any) -> dict[str, Any]:
+    """Keeps out the runtime's own delegate, XNNPACK, which takes what another one left, or even all of it."""
+    kinds = getattr(module, "OpResolverType", None) or getattr(module.experimental, "OpResolverType", None)
+    kind = getattr(kinds, "BUILTIN_WITHOUT_DEFAULT_DELEGATES", None)
+    return {} if kind is None else {"experimental_op_resolver_type": kind}
 
 
 def _check_library(library: str) -> None:

@@ -1,0 +1,57 @@
+"""What surrounds an NPU on this machine: versions, delegates, nodes, governor, heat, memory."""
+
+from __future__ import annotations
+
+from glob import glob
+
+import numpy as np
+
+from fastyolo.errors import FastYoloError
+from fastyolo.runtime.devices import NPUS, find_chip, find_library, find_nodes
+from fastyolo.runtime.session import RUNTIMES, runtime_version
+
+
+def surroundings() -> dict[str, str]:
+    """Ready for a table or JSON; what the system does not say is "unknown"."""
+    return {
+        "chip": find_chip()[0],
+        "numpy": np.__version__,
+        "runtimes": _runtimes(),
+        "delegates": ", ".join(f"{kind} {path}" for kind in NPUS if (path := find_library(kind))) or "none",
+        "nodes": ", ".join(dict.fromkeys(node for kind in NPUS for node in find_nodes(kind))) or "none",
+        "firmware": ", ".join(sorted(glob("/lib/firmware/*ethosu*") + glob("/lib/firmware/*[Nn]eutron*"))) or "none",
+        "governor": _read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
+        "heat": _heat(),
+        "memory": _memory(),
+    }
+
+
+def _runtimes() -> str:
+    found = []
+    for name in RUNTIMES:
+        try:
+            found.append(f"{name} {runtime_version(name)}")
+        except (ImportError, FastYoloError):
+            continue
+    return ", ".join(found) or "none"
+
+
+def _heat() -> str:
+    zones = [_read(path) for path in sorted(glob("/sys/class/thermal/thermal_zone*/temp"))]
+    degrees = [int(text) / 1000 for text in zones if text.lstrip("-").isdigit()]
+    return f"{max(degrees):.0f} degrees C" if degrees else "unknown"
+
+
+def _memory() -> str:
+    for line in _read("/proc/meminfo").splitlines():
+        if line.startswith("MemAvailable:"):
+            return f"{int(line.split()[1]) / 1024:.0f} MB free"
+    return "unknown"
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read().strip()
+    except OSError:
+        return "unknown"

@@ -1,0 +1,135 @@
+"""Names of devices, and what really ran: on delegates that behave as accelerators were seen to."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fastyolo.detector import BUNDLED_MODEL, Detector
+from fastyolo.errors import ModelError, RuntimeUnavailableError
+from fastyolo.runtime.devices import find_chip, find_device
+from fastyolo.runtime.session import open_session
+
+
+def board(root: Path, soc: str, *files: str, compatible: str = "") -> str:
+    """A file system with these files, of a board with this chip."""
+    (root / "sys/devices/soc0").mkdir(parents=True)
+    (root / "sys/devices/soc0/soc_id").write_text(f"{soc}\n")
+    (root / "proc/device-tree").mkdir(parents=True)
+    (root / "proc/device-tree/compatible").write_bytes(compatible.encode())
+    for file in files:
+        (root / file).parent.mkdir(parents=True, exist_ok=True)
+        (root / file).touch()
+    return str(root)
+
+
+@pytest.mark.parametrize(
+    ("soc", "files", "kind"),
+    [
+        ("i.MX8MP", ("usr/lib/libvx_delegate.so", "dev/galcore"), "vx"),
+        ("i.MX8MP", ("usr/lib/teflon/libteflon.so", "dev/accel/accel0"), "teflon"),
+        ("i.MX93", ("usr/lib/libethosu_delegate.so.1", "dev/ethosu0"), "ethosu"),
+        ("i.MX95", ("usr/lib64/libneutron_delegate.so", "dev/neutron0"), "neutron"),
+    ],
+)
+def test_npu_is_the_one_of_this_chip(tmp_path: Path, soc: str, files: tuple[str, ...], kind: str) -> None:
+    root = board(tmp_path, soc, *files)
+    for asked in ("npu", "auto", kind):
+        found = find_device(f"{asked},a=1", root)
+        assert (found.kind, found.delegate) == (kind, (os.path.join(root, files[0]), {"a": "1"}))
+
+
+def test_the_device_tree_names_the_chip_too(tmp_path: Path) -> None:
+    root = board(tmp_path, "", compatible="fsl,imx8mp-evk\0fsl,imx8mp\0")
+    assert find_chip(root)[0] == "i.MX 8M Plus"
+    assert find_chip(board(tmp_path / "other", "", compatible="raspberrypi,5\0brcm,bcm2712\0")) == (
+        "brcm,bcm2712",
+        None,
+    )
+
+
+def test_what_is_missing_is_said_in_one_line(tmp_path: Path) -> None:
+    root = board(tmp_path, "i.MX93", "usr/lib/libethosu_delegate.so")
+    with pytest.raises(RuntimeUnavailableError, match=r"i\.MX 93.*no device node /dev/ethosu0; install .*firmware"):
+        find_device("npu", root)
+    chosen = find_device("auto", root)
+    assert chosen.kind == "cpu"
+    assert "/dev/ethosu0" in chosen.why
+    with pytest.raises(RuntimeUnavailableError, match=r"no libvx_delegate\.so in /usr/lib.* and no device node"):
+        find_device("vx", root)
+    with pytest.raises(RuntimeUnavailableError, match=r"no NPU: this is i\.MX6Q"):
+        find_device("npu", board(tmp_path / "old", "i.MX6Q"))
+
+
+def test_a_closed_device_node_names_its_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = board(tmp_path, "i.MX93", "usr/lib/libethosu_delegate.so", "dev/ethosu0")
+    monkeypatch.setattr(os, "access", lambda *_: False)  # root may open everything
+    with pytest.raises(RuntimeUnavailableError, match=r"may not open .*ethosu0; .*udev rule"):
+        find_device("npu", root)
+
+
+@pytest.mark.parametrize(
+    ("do", "device", "cpu", "partitions"), [("right", 56, 0, 1), ("half", 28, 28, 1), ("holes", 45, 11, 12)]
+)
+def test_what_ran_is_read_from_the_interpreter(
+    device_library: Path, do: str, device: int, cpu: int, partitions: int
+) -> None:
+    ran = open_session(BUNDLED_MODEL, device=f"{device_library},do={do}").ran
+    assert ran is not None
+    assert (ran.operators, ran.device, ran.cpu, ran.xnnpack, ran.partitions) == (56, device, cpu, 0, partitions)
+    assert sum(ran.left.values()) == cpu
+
+
+def test_on_the_cpu_xnnpack_is_named() -> None:
+    ran = open_session(BUNDLED_MODEL).ran
+    assert ran is not None
+    assert ran.device == 0
+    assert ran.xnnpack > 50
+    plain = open_session(BUNDLED_MODEL, xnnpack=False).ran
+    assert plain is not None
+    assert (plain.cpu, plain.xnnpack) == (56, 0)
+
+
+def test_a_device_that_took_nothing_is_never_named(device_library: Path) -> None:
+    with pytest.raises(RuntimeUnavailableError, match=r"took none of the model's 56 operators.*--allow-cpu"):
+        Detector(device=f"{device_library},do=nothing")
+    detector = Detector(device=f"{device_library},do=nothing", allow_cpu=True)
+    assert detector.session.device == "cpu"
+    assert "TestDevice" not in repr(detector)
+
+
+def test_a_device_that_fails_to_prepare_is_quoted(device_library: Path) -> None:
+    with pytest.raises(ModelError, match="the device does not answer"):
+        open_session(BUNDLED_MODEL, device=f"{device_library},do=fails")
+
+
+def test_a_right_device_answers_as_the_plain_cpu_does(device_library: Path) -> None:
+    def heads(**options: object) -> list[bytes]:
+        session = open_session(BUNDLED_MODEL, **options)  # type: ignore[arg-type]
+        session.input_view()[:] = np.arange(416, dtype=np.int64).astype(np.int8)[:, None]
+        session.invoke()
+        return [session.output_view(tensor).tobytes() for tensor in session.outputs]
+
+    assert heads(device=str(device_library)) == heads(xnnpack=False)
+
+
+def test_models_that_do_not_fit_the_device(tmp_path: Path, device_library: Path, float_model: Path) -> None:
+    teflon, ethosu = tmp_path / "libteflon.so", tmp_path / "libethosu_delegate.so"
+    for path in (teflon, ethosu):
+        path.symlink_to(device_library)
+    with pytest.raises(ModelError, match=r"not compiled for the Ethos-U.*fastyolo compile"):
+        open_session(BUNDLED_MODEL, device=str(ethosu))
+    with pytest.raises(ModelError, match=r"float model.*give it the int8 file"):
+        open_session(float_model, device=str(teflon))
+    with pytest.raises(ModelError, match="a scale per channel"):
+        open_session(BUNDLED_MODEL, device=str(teflon))
+
+
+def test_nothing_more_is_imported_for_the_cpu() -> None:
+    code = "import sys, fastyolo.detector; print(*[m for m in sys.modules if 'doctor' in m or m == 'multiprocessing'])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == ""

@@ -1,0 +1,51 @@
+"""The doctor's verdict on delegates that are right, and on those that lie."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fastyolo.doctor import diagnose
+
+pytestmark = [
+    pytest.mark.pc(reason="its devices are compiled on a PC"),
+    pytest.mark.inference,
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+]
+
+
+@pytest.mark.parametrize(
+    ("do", "unwell", "says"),
+    [
+        ("right", (), ""),
+        ("half", (), ""),
+        ("nothing", ("operators",), "by XNNPACK"),
+        ("off", ("heads",), "one side +3.00"),
+        ("layer", ("heads",), "mean difference"),
+        ("other", ("repetition", "heads"), "another answer"),
+        ("dies", ("device",), "SIGSEGV"),
+        ("fails", ("device",), "the device does not answer"),
+        ("right,refuse=no firmware", ("device",), "refused to start: no firmware"),
+    ],
+)
+def test_verdicts(device_library: Path, hopper_path: Path, do: str, unwell: tuple[str, ...], says: str) -> None:
+    record = diagnose(device=f"{device_library},do={do}", pictures=[str(hopper_path)])
+    findings = {finding["what"]: finding for finding in record["findings"] if finding["state"] == "unwell"}
+    assert set(unwell) <= set(findings)
+    assert record["healthy"] is (not unwell)
+    if unwell:
+        assert says in findings[unwell[0]]["says"]
+        assert findings[unwell[0]]["advice"]
+
+
+def test_a_device_that_never_answers_is_not_waited_for(device_library: Path, hopper_path: Path) -> None:
+    record = diagnose(device=f"{device_library},slow=60000", pictures=[str(hopper_path)], seconds=4)
+    assert any("no answer within 4 s" in finding["says"] for finding in record["findings"])
+
+
+def test_the_cpu_is_well(hopper_path: Path) -> None:
+    record = diagnose(device="cpu", pictures=[str(hopper_path)])
+    assert record["healthy"]
+    assert record["ran"]["xnnpack"] > 50
