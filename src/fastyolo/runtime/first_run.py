@@ -6,9 +6,12 @@ import threading
 from collections.abc import Callable
 from time import monotonic
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from fastyolo.runtime.devices import Delegate, Device
-from fastyolo.runtime.graph_cache import CachedGraph, cached_graph
+
+if TYPE_CHECKING:
+    from fastyolo.runtime.graph_cache import CachedGraph
 
 NOTICE_SECONDS = 2.0
 """Every so many seconds of the first inference `notice` is called with how long it has taken."""
@@ -26,7 +29,12 @@ class FirstRun:
     @classmethod
     def of(cls, model: str, device: Device, graph_cache: bool) -> FirstRun:
         assert device.delegate is not None
-        graph = cached_graph(model, device.delegate) if device.kind == "vx" and graph_cache else None
+        graph = None
+        if device.kind == "vx" and graph_cache:
+            # Not imported for any other device.
+            from fastyolo.runtime.graph_cache import cached_graph
+
+            graph = cached_graph(model, device.delegate)
         return cls(graph.delegate if graph is not None else device.delegate, graph)
 
     def refused(self) -> None:
