@@ -147,7 +147,7 @@ def spoiled(tmp_path_factory: pytest.TempPathFactory, hopper_path: Path) -> Path
         (("x.jpg", "--format", "xml"), 2, "--format"),
         (("x.jpg", "--nonsense"), 2, "--nonsense"),
         (("x.jpg", "--classes", "prson"), 2, "did you mean 'person'?"),
-        (("x.jpg", "--device", "npu"), 2, "LIB.so"),
+        (("x.jpg", "--device", "npu"), 1, "or run on --device cpu"),
         (("x.jpg", "--runtime", "onnx"), 2, "runtime must be"),
         (("x.jpg", "--model", "gone.tflite"), 1, "gone.tflite: No such file"),
         (("x.jpg", "--device", "./gone.so"), 1, "cannot open shared object file"),
