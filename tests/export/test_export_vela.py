@@ -68,7 +68,7 @@ def test_a_pipeline_reads_the_scales_of_the_compiled_file(compiled: tuple[Path, 
 
 
 def test_without_the_delegate_one_line_says_what_is_missing(compiled: tuple[Path, Compiled], hopper_path: Path) -> None:
-    message = "its operator 'ethos-u' cannot run without a delegate; pass the delegate made for it as --device LIB.so"
+    message = "is compiled by Vela for the Ethos-U of the i.MX 93 and runs nowhere else: use --device ethosu there"
     with pytest.raises(ModelError, match=message):
         Detector(compiled[0])
     run = fastyolo("detect", hopper_path, "--model", compiled[0])
