@@ -23,7 +23,7 @@ from fastyolo.heads import fitting_hint
 from fastyolo.input_range import InputRange
 from fastyolo.letterbox import ResizeMode, placed_size
 from fastyolo.metadata import find_metadata
-from fastyolo.names import class_ids, renamed, shown_ids
+from fastyolo.names import class_ids, common_name, renamed, shown_ids
 from fastyolo.postprocess import (
     DEFAULT_IOU_THRESHOLD,
     DEFAULT_MAX_DETECTIONS,
@@ -270,8 +270,10 @@ def _resolve_spec(
     spec = dataclasses.replace(spec, input_size=session.input_size, input_range=input_range)
     if embedded is None or metadata is None:
         return spec
-    for field in ("heads", "names"):
-        if getattr(spec, field) != getattr(embedded, field):
+    # COCO's spelling of Darknet's names is no difference.
+    same_names = [*map(common_name, spec.names)] == [*map(common_name, embedded.names)]
+    for field, same in (("heads", spec.heads == embedded.heads), ("names", same_names)):
+        if not same:
             warnings.warn(f"the given {field} differ from those in {model}; using the given ones", stacklevel=3)
     for field in ("resize", "nms"):
         given, said = getattr(spec, field), getattr(embedded, field)

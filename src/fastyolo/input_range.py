@@ -21,6 +21,7 @@ KNOWN_RANGES: tuple[InputRange, ...] = ((0.0, 1.0), (0.0, 255.0), (-1.0, 1.0))
 
 _SLACK = 0.05
 _MIN_STEPS = 16
+_MIN_SHARE = 0.25
 
 
 def check_input_range(value: object) -> InputRange:
@@ -64,11 +65,17 @@ def expected_range(dtype: npt.DTypeLike, quantization: tuple[float, int] | None)
 
 
 def check_resolution(dtype: np.dtype[Any], quantization: tuple[float, int] | None, wanted: InputRange) -> None:
-    """Raise `ModelError` where an integer tensor has too few steps in `wanted` to hold a picture."""
+    """Raise `ModelError` where an integer tensor has too few steps in `wanted`, or too little of it, for a picture."""
     if dtype.name not in BYTE_LIMITS or quantization is None:
         return
     low, high = represented(dtype, quantization)
-    steps = (min(high, wanted[1]) - max(low, wanted[0])) / quantization[0]
+    common = min(high, wanted[1]) - max(low, wanted[0])
+    steps = common / quantization[0]
+    if common < _MIN_SHARE * (wanted[1] - wanted[0]):
+        raise ModelError(
+            f"input_range {shown_range(wanted)} is beyond what the model's {dtype} input represents, {low:.4g}.."
+            f"{high:.4g}: nearly every pixel would be cut off; say what black and white are to the network"
+        )
     if steps < _MIN_STEPS:
         raise ModelError(
             f"input_range {shown_range(wanted)} leaves {max(0, math.floor(steps))} steps of the model's {dtype} input, "

@@ -75,8 +75,12 @@ def test_a_float_input_is_0_to_1_unless_said_otherwise() -> None:
 def test_a_range_of_which_the_tensor_holds_a_few_steps_is_refused() -> None:
     with pytest.raises(ModelError, match=r"input_range 0\.\.1 leaves 1 steps of the model's uint8 input, .* 0\.\.255"):
         Preprocessor((32, 32), dtype=np.uint8, quantization=(1.0, 0), input_range=(0, 1))
-    with pytest.raises(ModelError, match="leaves 0 steps"):
-        Preprocessor((32, 32), dtype=np.uint8, quantization=(1 / 255, 0), input_range=(5, 9))
+
+
+@pytest.mark.parametrize("wanted", [(0, 255), (5, 9), (-20, 1)])
+def test_a_range_of_which_the_tensor_holds_a_small_part_is_refused(wanted: tuple[float, float]) -> None:
+    with pytest.raises(ModelError, match=r"beyond what the model's uint8 input represents, 0\.\.1: nearly every"):
+        Preprocessor((32, 32), dtype=np.uint8, quantization=(1 / 255, 0), input_range=wanted)
 
 
 @pytest.mark.parametrize("wrong", [(1, 0), (0, 0), (0,), (0, 1, 2), "01", ("a", "b"), 5, (0, float("nan")), (0, 1e999)])

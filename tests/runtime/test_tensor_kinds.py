@@ -124,3 +124,4 @@ def test_cocos_names_on_request() -> None:
     assert "motorbike" not in detector.names
     done = fastyolo("detect", "missing.jpg", "--names", "coco", "--classes", "tv,couch")
     assert "missing.jpg: no such file" in done.stderr
+    assert "differ" not in done.stderr
