@@ -9,7 +9,7 @@ import pytest
 
 from fastyolo.bench import bench, compare
 
-pytestmark = [pytest.mark.pc(reason="times a PC"), pytest.mark.inference]
+pytestmark = [pytest.mark.pc("times a PC"), pytest.mark.inference]
 
 
 def test_a_record_and_its_comparison(hopper_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from fastyolo.doctor import diagnose
 
 pytestmark = [
-    pytest.mark.pc(reason="its devices are compiled on a PC"),
+    pytest.mark.pc("its devices are compiled on a PC"),
     pytest.mark.inference,
     pytest.mark.slow,
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
