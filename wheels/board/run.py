@@ -35,6 +35,7 @@ def picture() -> Path:
     photo = Image.open(Path(matplotlib.get_data_path()) / "sample_data/grace_hopper.jpg").resize(SIZE)
     luma, blue, red = (np.asarray(channel) for channel in photo.convert("YCbCr").split())
     chroma = np.stack([blue[::2, ::2], red[::2, ::2]], axis=-1)
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(luma.tobytes() + chroma.tobytes())
     return path
 
