@@ -373,72 +373,8 @@ cdef class Workspace:
         return &self.heads[index]
 
 
-cdef inline char _format_of(const Py_buffer* view) noexcept nogil:
-    """FLOAT32, INT8 or UINT8; 0 for any other."""
-    cdef const char* format = view.format
-    if format == NULL:
-        return 0
-    if format[0] == b"=":  # so NumPy marks an array that is not aligned
-        format += 1
-    if format[0] == 0 or format[1] != 0:
-        return 0
-    if format[0] == FLOAT32:
-        return FLOAT32 if view.itemsize == sizeof(float) else 0
-    return format[0] if (format[0] == INT8 or format[0] == UINT8) and view.itemsize == 1 else 0
-
-
-cdef inline bint _fits(const Head* head, const Py_buffer* view) noexcept nogil:
-    """True for an array (rows, columns, anchors * terms), with or without a batch axis of 1, or with anchors apart."""
-    cdef const Py_ssize_t* shape = view.shape
-    if view.ndim == 5:
-        return (
-            shape[0] == 1 and shape[1] == head.rows and shape[2] == head.columns
-            and shape[3] == head.num_anchors and shape[4] == head.num_terms
-        )
-    if view.ndim == 4 and shape[0] == 1:
-        shape += 1
-    elif view.ndim != 3:
-        return False
-    return shape[0] == head.rows and shape[1] == head.columns and shape[2] == head.num_anchors * head.num_terms
-
-
-cdef inline void _begin(Workspace work) noexcept nogil:
-    """Forget the last frame."""
-    work.kept = 0
-    work.num_blocks = 0
-    # -1 each: there is no block yet.
-    memset(&work.newest_of_class[0], 0xFF, work.newest_of_class.shape[0] * sizeof(int32_t))
-    work.ceiling = INFINITY
-    work.room = work.first_room
-    work.is_selecting = False
-
-
-cdef inline bint _detect(Workspace work) noexcept nogil:
-    """Collect candidates and select among them. False where it is to be called again to go on.
-
-    NMS takes the best candidates first and ends at max_detections, so the best few thousand nearly always suffice.
-    While they are collected the score that still counts rises, and with it the gates of classes. Where they did not
-    suffice, a second turn collects what was left out.
-    """
-    cdef Py_ssize_t index
-    while True:
-        if not work.is_selecting:
-            work.floor = work.score_threshold
-            work.num_candidates = 0
-            for index in range(work.num_heads):
-                work.heads[index].scan(work, &work.heads[index])
-            _begin_selecting(work)
-        if not _select(work):
-            return False
-        work.is_selecting = False
-        if work.kept == work.max_detections or work.floor == work.score_threshold:
-            if work.clip:
-                _clip(work, work.kept)
-            return True
-        work.ceiling = work.floor
-        work.room = work.candidates.shape[1]
-
-
+include "_arrays.pxi"
+include "_frame.pxi"
 include "_scan.pxi"
 include "_boxes.pxi"
 include "_nms.pxi"
