@@ -64,8 +64,10 @@ def compare(now: Mapping[str, Any], before: Mapping[str, Any]) -> list[str]:
     old = {(row["device"], row["threads"]): row for row in before["rows"]}
     for row in now["rows"]:
         other = old.get((row["device"], row["threads"]))
-        for stage, new in row["stages"].items() if other else ():
-            was = other["stages"][stage] if other else new
+        if other is None:
+            continue
+        for stage, new in row["stages"].items():
+            was = other["stages"][stage]
             change, noise = new["median"] - was["median"], max(new["spread"], was["spread"])
             if abs(change) > max(noise, 0.02 * was["median"]):
                 word = "slower" if change > 0 else "faster"

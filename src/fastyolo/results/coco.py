@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from fastyolo.errors import OptionError
 from fastyolo.names import COCO_CATEGORY_IDS, is_coco
-from fastyolo.results.json import as_text
+from fastyolo.results.json import ArrayWriter
 from fastyolo.results.numbers import rounded
-from fastyolo.results.writer import Output, Result, ResultWriter
+from fastyolo.results.writer import Output, Result
 
 if TYPE_CHECKING:
     from fastyolo.detections import Detections
@@ -50,7 +50,7 @@ def to_coco(detections: Detections, image_id: int, category_ids: Sequence[int] |
     return entries
 
 
-class CocoWriter(ResultWriter):
+class CocoWriter(ArrayWriter):
     """A COCO results file, as pycocotools' ``loadRes`` takes it: one array, an entry and line for each box.
 
     `image_id` is the number that the file is called by, as COCO's pictures are (000000000139.jpg), else which picture
@@ -61,7 +61,6 @@ class CocoWriter(ResultWriter):
 
     def __init__(self, output: Output) -> None:
         super().__init__(output)
-        self._separator = "[\n"
         self._pictures = 0
 
     def write(self, result: Result) -> None:
@@ -71,10 +70,4 @@ class CocoWriter(ResultWriter):
         stem = os.path.splitext(os.path.basename(result.source))[0]
         image_id = int(stem) if stem.isascii() and stem.isdigit() else self._pictures
         for entry in to_coco(result.detections, image_id):
-            text = as_text({**entry, "file_name": os.path.basename(result.source)})
-            self._stream.write(self._separator + text)
-            self._separator = ",\n"
-
-    def close(self) -> None:
-        self._stream.write("[]\n" if self._separator == "[\n" else "\n]\n")
-        self._stream.flush()
+            self.append({**entry, "file_name": os.path.basename(result.source)})

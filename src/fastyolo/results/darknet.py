@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fastyolo.results.json import as_text
+from fastyolo.results.json import ArrayWriter
 from fastyolo.results.numbers import rounded
-from fastyolo.results.writer import Output, Result, ResultWriter
+from fastyolo.results.writer import Output, Result
 
 if TYPE_CHECKING:
     from fastyolo.detections import Detections
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _DECIMALS = 6
 
 
-class DarknetWriter(ResultWriter):
+class DarknetWriter(ArrayWriter):
     """One JSON array, an element for each picture: frame_id from 1, filename, objects with sides relative to it.
 
     A picture that failed has no element, as in Darknet.
@@ -24,7 +24,6 @@ class DarknetWriter(ResultWriter):
 
     def __init__(self, output: Output) -> None:
         super().__init__(output)
-        self._separator = "[\n"
         self._pictures = 0
 
     def write(self, result: Result) -> None:
@@ -32,12 +31,7 @@ class DarknetWriter(ResultWriter):
         if result.detections is None:
             return
         entry = {"frame_id": self._pictures, "filename": result.source, "objects": _objects(result.detections)}
-        self._stream.write(self._separator + as_text(entry))
-        self._separator = ",\n"
-
-    def close(self) -> None:
-        self._stream.write("[]\n" if self._separator == "[\n" else "\n]\n")
-        self._stream.flush()
+        self.append(entry)
 
 
 def _objects(found: Detections) -> list[dict[str, Any]]:

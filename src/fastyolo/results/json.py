@@ -66,15 +66,22 @@ def as_text(value: Any, indent: int | None = None) -> str:
     return json.dumps(value, indent=indent, ensure_ascii=True, allow_nan=False)
 
 
-class JsonWriter(ResultWriter):
-    """One JSON array, an element per source and line."""
+class ArrayWriter(ResultWriter):
+    """One JSON array, an element a line."""
 
     _separator = "[\n"
 
-    def write(self, result: Result) -> None:
-        self._stream.write(self._separator + as_text(record(result)))
+    def append(self, element: Any) -> None:
+        self._stream.write(self._separator + as_text(element))
         self._separator = ",\n"
 
     def close(self) -> None:
         self._stream.write("[]\n" if self._separator == "[\n" else "\n]\n")
         self._stream.flush()
+
+
+class JsonWriter(ArrayWriter):
+    """One JSON array, an element per source and line."""
+
+    def write(self, result: Result) -> None:
+        self.append(record(result))
