@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,6 +32,7 @@ ALLOWED_SKIPS = (
     "needs Python 3.12, where a class can be a buffer",
     "needs what Darknet found, beside the COCO pictures",
     "needs Debian's GStreamer in a /usr/bin/python3 of this version: apt-get install python3-gst-1.0",
+    "needs Python 3.10 or 3.11, the last ones that tflite-runtime has a wheel for",
 )
 
 
@@ -153,6 +156,22 @@ def device_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     source = REPOSITORY / "tests" / "data" / "devices.c"
     subprocess.run(["gcc", "-O1", "-Wall", "-Werror", "-shared", "-fPIC", "-o", library, source], check=True)
     return library
+
+
+@pytest.fixture(scope="session")
+def tflite_runtime() -> dict[str, str]:
+    """The environment of a process that has tflite-runtime 2.14, as on the boards, and the NumPy that it needs."""
+    if sys.version_info >= (3, 12):
+        pytest.skip(ALLOWED_SKIPS[-1])
+    folder = REPOSITORY / "build" / f"tflite-runtime-{sys.version_info.major}.{sys.version_info.minor}"
+    if not folder.is_dir():
+        folder.parent.mkdir(exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent) as parts:
+            into = Path(parts) / "site"
+            pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(into)]
+            subprocess.run([*pip, "tflite-runtime==2.14.0", "numpy==1.26.4"], check=True)
+            into.rename(folder)
+    return {**os.environ, "PYTHONPATH": str(folder)}
 
 
 @pytest.fixture(scope="session")
