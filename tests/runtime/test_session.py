@@ -6,13 +6,12 @@ import gc
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
-import flatbuffers
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
+from edited_models import edited_model
 from fastyolo.detector import BUNDLED_MODEL, Detector
 from fastyolo.errors import ModelError, OptionError, RuntimeUnavailableError
 from fastyolo.runtime import session as runtime
@@ -27,16 +26,6 @@ def delegate_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     source = DATA / "delegate.c"
     subprocess.run(["gcc", "-Wall", "-Werror", "-shared", "-fPIC", "-o", library, source], check=True)
     return library
-
-
-def edited_model(path: Path, edit: Any) -> Path:
-    """The bundled model with `edit(model: schema.ModelT)` applied, without its metadata."""
-    model = schema.ModelT.InitFromPackedBuf(BUNDLED_MODEL.read_bytes(), 0)
-    edit(model)
-    builder = flatbuffers.Builder(1 << 20)
-    builder.Finish(model.Pack(builder), b"TFL3")
-    path.write_bytes(builder.Output())
-    return path
 
 
 def test_the_bundled_model_opens_with_its_tensors_described() -> None:
