@@ -23,3 +23,13 @@ def test_a_record_and_its_comparison(hopper_path: Path) -> None:
     slower["rows"][0]["stages"]["inference"]["median"] += 1000
     (line,) = compare(slower, record)
     assert "inference: slower" in line
+
+
+def test_the_pipelined_rate_and_the_peak_are_each_rows_own(hopper_path: Path) -> None:
+    ballast = bytearray(b"x") * (300 << 20)
+    before = bench(pictures=[str(hopper_path)], threads=[1], runs=5)["rows"][0]
+    del ballast
+    after = bench(pictures=[str(hopper_path)], threads=[1], runs=5)["rows"][0]
+    assert after["peak_mb"] < before["peak_mb"] - 250
+    for row in (before, after):
+        assert row["per_second_pipelined"] > 0.5 * row["per_second"]

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from fastyolo.cli.markdown import markdown_table
 from fastyolo.cli.options import DebugOption, ModelOption
 
 
@@ -24,16 +25,22 @@ def bench(
     threads: Annotated[list[int] | None, typer.Option("--threads", min=1, help="May be repeated.")] = None,
     runs: Annotated[int, typer.Option("--runs", min=5, help="Pictures that are timed.")] = 50,
     old: Annotated[Path | None, typer.Option("--compare", metavar="OLD.json", help="Say what has changed.")] = None,
+    chart: Annotated[Path | None, typer.Option("--chart", metavar="FILE.svg", help="Draw the stages.")] = None,
     output_format: Annotated[Format, typer.Option("--format", help="For people, or for programs.")] = Format.markdown,
     debug: DebugOption = False,
 ) -> None:
-    """Time loading, the first inference, and every stage, by device and number of threads."""
+    """Time loading, the first inference, and every stage, by device and number of threads.
+
+    "per second" is one picture after the other; "pipelined" with reading and preprocessing beside the network.
+    """
     from fastyolo.bench import bench as run
     from fastyolo.bench import compare
     from fastyolo.cli.console import say
-    from fastyolo.errors import FastYoloError
+    from fastyolo.errors import FastYoloError, OptionError
     from fastyolo.sources.paths import expand_sources
 
+    if chart is not None and chart.suffix != ".svg":
+        raise OptionError(f"chart must end in .svg, got {chart.name!r}")
     before = _read(old) if old is not None else None
     entries = list(expand_sources(images))
     pictures = [entry.path for entry in entries if entry.error is None]
@@ -41,6 +48,12 @@ def bench(
         raise FastYoloError(str(entries[0].error) if entries else "there are no pictures to time")
     record = run(model, pictures=pictures, devices=device or ["cpu"], threads=threads or [None], runs=runs)
     print(json.dumps(record, indent=2) if output_format is Format.json else _as_markdown(record))
+    if chart is not None:
+        from fastyolo.cli.chart import stages_chart
+        from fastyolo.files import atomic_write
+
+        with atomic_write(chart, text=True) as file:
+            file.write(stages_chart(record["rows"]))
     if before is not None:
         try:
             lines = compare(record, before)
@@ -60,14 +73,19 @@ def _read(path: Path) -> Any:
 
 
 def _as_markdown(record: dict[str, Any]) -> str:
-    lines = [
-        "| device | threads | load ms | first ms | stage | median | p90 | p99 | per second | CPU ms | peak MB |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
-    ]
+    """A table of what each row costs as a whole, and one of its stages."""
+    wholes, stages = [], []
     for row in record["rows"]:
+        threads = str(row["threads"])
+        numbers = (row[key] for key in ("load", "first", "cpu", "per_second", "per_second_pipelined", "peak_mb"))
+        wholes.append([row["device"], row["ran"] or "not told", threads, *(f"{number:.1f}" for number in numbers)])
         for stage, times in row["stages"].items():
-            shown = f"{times['median']:.2f} | {times['p90']:.2f} | {times['p99']:.2f}"
-            whole = f"{row['per_second']:.1f} | {row['cpu']:.1f} | {row['peak_mb']:.0f}"
-            start = f"{row['load']:.0f} | {row['first']:.1f}"
-            lines.append(f"| {row['device']} | {row['threads']} | {start} | {stage} | {shown} | {whole} |")
-    return "\n".join(lines)
+            stages.append([row["device"], stage, threads, *(f"{times[key]:.2f}" for key in ("median", "p90", "p99"))])
+    whole = ["device", "ran", "threads", "load ms", "first ms", "CPU ms", "per second", "pipelined", "peak MB"]
+    return "\n\n".join(
+        [
+            f"{record['model']}, {record['runs']} pictures",
+            markdown_table(whole, wholes, left=2),
+            markdown_table(["device", "stage", "threads", "median ms", "p90", "p99"], stages, left=2),
+        ]
+    )
