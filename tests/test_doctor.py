@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -49,3 +53,19 @@ def test_the_cpu_is_well(hopper_path: Path) -> None:
     record = diagnose(device="cpu", pictures=[str(hopper_path)])
     assert record["healthy"]
     assert record["ran"]["xnnpack"] > 50
+    (operators,) = [finding for finding in record["findings"] if finding["what"] == "operators"]
+    assert operators["says"].startswith(f"{record['runtime']}, 56 operators")
+
+
+def test_the_cpu_is_compared_with_itself_under_another_runtime(
+    tflite_runtime: dict[str, str], hopper_path: Path
+) -> None:
+    arguments = ("doctor", "--device", "cpu", "--images", str(hopper_path), "--format", "json")
+    run = subprocess.run(
+        [sys.executable, "-m", "fastyolo", *arguments], env=tflite_runtime, capture_output=True, text=True, check=False
+    )
+    record = json.loads(run.stdout)
+    litert = metadata.version("ai-edge-litert")
+    first, second = (found["says"].split(",")[0] for found in record["findings"] if found["what"] in "CPU operators")
+    assert (first, second, record["runtime"]) == (f"litert {litert}", "tflite-runtime 2.14.0", "tflite-runtime 2.14.0")
+    assert (run.returncode, record["healthy"]) == (0, True)

@@ -14,6 +14,7 @@ import statistics
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -25,7 +26,7 @@ from fastyolo.detections import Detections
 from fastyolo.detector import BUNDLED_MODEL, Detector
 from fastyolo.errors import FastYoloError
 from fastyolo.runtime.devices import find_chip
-from fastyolo.runtime.session import open_session
+from fastyolo.runtime.session import RUNTIMES, open_session
 
 Heads = list[npt.NDArray[Any]]
 Picture = str | npt.NDArray[np.uint8]
@@ -56,6 +57,7 @@ class Run:
     """What one device answered to each picture, `REPEATS` times."""
 
     device: str
+    runtime: str
     ran: dict[str, Any] | None
     shown: str
     inputs: Heads = field(default_factory=list)
@@ -84,6 +86,8 @@ def diagnose(
 ) -> dict[str, Any]:
     """Run the model on the CPU and on `device`, and compare; `healthy` and `findings` of the record say how it is.
 
+    Device "cpu" is the CPU under another TFLite runtime, where a second one is installed.
+
     Args:
         model: path of a .tflite file; None takes the bundled one.
         device: see `Detector`.
@@ -95,9 +99,12 @@ def diagnose(
     findings: list[Finding] = []
     record: dict[str, Any] = {"model": str(path), "device": device, "chip": find_chip()[0], "ran": None}
     cpu = _cpu_run(path, pictures, threads, device, findings)
-    run = _apart(path, device, pictures, threads, seconds, findings) if cpu is not None or device != "cpu" else None
+    runtime = _second_runtime(path, cpu) if cpu is not None and device == "cpu" else "auto"
+    run = None
+    if cpu is not None or device != "cpu":
+        run = _apart(path, device, pictures, threads, seconds, findings, runtime)
     if run is not None:
-        record["device"], record["ran"] = run.device, run.ran
+        record["device"], record["runtime"], record["ran"] = run.device, run.runtime, run.ran
         findings.append(_taken(run, device))
         findings.append(_repeated(run))
         findings.append(_speed(run, record["chip"]))
@@ -110,11 +117,12 @@ def diagnose(
     return record
 
 
-def measure(path: Path, device: str, pictures: Sequence[Picture], threads: int | None) -> Run:
+def measure(path: Path, device: str, pictures: Sequence[Picture], threads: int | None, runtime: str = "auto") -> Run:
     """Everything that one device answers."""
-    detector = Detector(path, device=device, threads=threads, allow_cpu=True, score_threshold=0.25)
+    detector = Detector(path, device=device, runtime=runtime, threads=threads, allow_cpu=True, score_threshold=0.25)
     session = detector.session
-    run = Run(session.device, session.ran.to_dict() if session.ran else None, str(session.ran or "not told"))
+    where = f"{session.runtime} {session.version}"
+    run = Run(session.device, where, session.ran.to_dict() if session.ran else None, str(session.ran or "not told"))
     detector(np.zeros((8, 8, 3), np.uint8))  # the first one compiles
     for picture in pictures:
         answers: list[Heads] = []
@@ -137,8 +145,18 @@ def _cpu_run(
         note = device != "cpu"  # a compiled model has no CPU to be compared with
         findings.append(Finding("CPU", "note" if note else "unwell", str(error), "give the file it was compiled from"))
         return None
-    findings.append(Finding("CPU", "well", f"{run.shown}; {statistics.median(run.milliseconds):.1f} ms"))
+    says = f"{run.runtime}, {run.shown}; {statistics.median(run.milliseconds):.1f} ms"
+    findings.append(Finding("CPU", "well", says))
     return run
+
+
+def _second_runtime(path: Path, cpu: Run) -> str:
+    """One that runs the model beside the first; "auto", the first again, where there is none."""
+    for name in RUNTIMES:
+        if name != cpu.runtime.partition(" ")[0]:
+            with suppress(FastYoloError):
+                return open_session(path, runtime=name).runtime
+    return "auto"
 
 
 def _apart(
@@ -148,10 +166,11 @@ def _apart(
     threads: int | None,
     seconds: float,
     findings: list[Finding],
+    runtime: str,
 ) -> Run | None:
     """`measure` in a process of its own; None and a finding where it does not come back with a result."""
     pool = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
-    job = pool.submit(measure, path, device, pictures, threads)
+    job = pool.submit(measure, path, device, pictures, threads, runtime)
     worker = next(iter(pool._processes.values()))
     try:
         return job.result(timeout=seconds)
@@ -173,7 +192,7 @@ def _apart(
 
 def _taken(run: Run, asked: str) -> Finding:
     if asked == "cpu":
-        return Finding("operators", "well", run.shown)
+        return Finding("operators", "well", f"{run.runtime}, {run.shown}")
     if run.ran is None:
         return Finding("operators", "note", "this runtime does not tell who runs which", "take another runtime")
     if not run.ran["device"] and asked != "auto":

@@ -77,6 +77,10 @@ def card(wheel: Path, files: dict[str, Path]) -> Path:
     for name in ("proc", "sys", "dev", "tmp", "root", "opt"):
         (root / name).mkdir(exist_ok=True)
     subprocess.run(["cp", "-al", site_packages(wheel), root / "opt/fastyolo"], check=True)
+    # Mesa's delegate for NPUs, with its own release's libraries around it.
+    teflon = unpacked(BUILD / "teflon", "trixie", "arm64", ["mesa-teflon-delegate"])
+    subprocess.run(["cp", "-al", teflon, root / "opt/teflon"], check=True)
+    shutil.rmtree(root / "opt/teflon/.apt", ignore_errors=True)
     for name, path in files.items():
         shutil.copy(path, root / "opt" / name)
     (root / "opt/main").write_text(MAIN)

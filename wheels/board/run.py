@@ -29,10 +29,14 @@ SIZE = (1280, 720)
 FRAME = 1 / 30
 
 
+def photograph() -> Path:
+    return Path(matplotlib.get_data_path()) / "sample_data/grace_hopper.jpg"
+
+
 def picture() -> Path:
-    """A photograph as a raw NV12 frame."""
+    """It as a raw NV12 frame."""
     path = machine.BUILD / "picture.nv12"
-    photo = Image.open(Path(matplotlib.get_data_path()) / "sample_data/grace_hopper.jpg").resize(SIZE)
+    photo = Image.open(photograph()).resize(SIZE)
     luma, blue, red = (np.asarray(channel) for channel in photo.convert("YCbCr").split())
     chroma = np.stack([blue[::2, ::2], red[::2, ::2]], axis=-1)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -46,6 +50,8 @@ def check_info(found: dict[str, Any]) -> None:
     assert "NXP i.MX8MPlus" in record["machine"]["board"]
     assert record["video"]["av"]
     assert "1920x1080" in record["video"]["cameras"]["/dev/video0"]
+    assert record["device"]["chip"] == "i.MX 8M Plus"
+    assert "no NPU on this i.MX 8M Plus" in record["device"]["npu"]
 
 
 def check_detect(found: dict[str, Any]) -> None:
@@ -53,6 +59,21 @@ def check_detect(found: dict[str, Any]) -> None:
     lines = [json.loads(line) for line in found["text"].splitlines() if line.startswith("{")]
     assert len(lines) == 2
     assert all((line["width"], line["height"]) == (640, 360) for line in lines)
+
+
+def check_devices(found: dict[str, Any]) -> None:
+    for name, said in {
+        "npu": "no NPU on this i.MX 8M Plus: vx is not there",
+        "vx": "no libvx_delegate.so in /usr/lib",
+        "teflon": "no libteflon.so in /usr/lib",
+        "mesa": "refused to start",
+    }.items():
+        code, text = found[name]["code"], found[name]["text"]
+        assert (code, text.count("\n")) == (1, 1), (name, code, text)
+        assert said in text, (name, text)
+    code, text = found["auto"]["code"], found["auto"]["text"]
+    assert code == 0, text
+    assert "auto chose cpu: no NPU on this i.MX 8M Plus" in text, text
 
 
 def check_refusals(found: dict[str, str]) -> None:
@@ -106,6 +127,7 @@ def check_faults(found: dict[str, Any]) -> None:
 CHECKS: dict[str, Callable[[Any], None]] = {
     "info": check_info,
     "detect": check_detect,
+    "devices": check_devices,
     "refusals": check_refusals,
     "formats": check_formats,
     "age": check_age,
@@ -123,7 +145,8 @@ def main() -> None:
         raise SystemExit("make test-board: no wheel in dist/: make wheels")
     began = time.monotonic()
     try:
-        image = machine.card(wheel, {"on_board.py": Path(__file__).with_name("on_board.py"), "picture.nv12": picture()})
+        files = {"on_board.py": Path(__file__).with_name("on_board.py"), "picture.nv12": picture()}
+        image = machine.card(wheel, {**files, "picture.jpg": photograph()})
         print(f"the card is ready after {time.monotonic() - began:.0f} s", flush=True)
         log = machine.BUILD / "board.log"
         text = machine.run(image, log, SECONDS)
