@@ -60,8 +60,15 @@ def test_what_is_missing_is_said_in_one_line(tmp_path: Path) -> None:
     chosen = find_device("auto", root)
     assert chosen.kind == "cpu"
     assert "/dev/ethosu0" in chosen.why
-    with pytest.raises(RuntimeUnavailableError, match=r"no libvx_delegate\.so in /usr/lib.* and no device node"):
+    with pytest.raises(
+        RuntimeUnavailableError, match=r"no libvx_delegate\.so and no device node /dev/galcore; .*\(looked in /usr/lib"
+    ):
         find_device("vx", root)
+    with pytest.raises(
+        RuntimeUnavailableError, match=r"^no NPU on this i\.MX 8M Plus: vx: no lib.*; or teflon: no lib"
+    ) as two:
+        find_device("npu", board(tmp_path / "two", "i.MX8MP"))
+    assert str(two.value).count("/usr/lib,") == str(two.value).count("8M Plus") == 1
     with pytest.raises(RuntimeUnavailableError, match=r"no NPU: this is i\.MX6Q"):
         find_device("npu", board(tmp_path / "old", "i.MX6Q"))
 

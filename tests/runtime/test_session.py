@@ -78,6 +78,15 @@ def test_a_delegate_that_refuses_is_quoted(delegate_library: Path) -> None:
         open_session(BUNDLED_MODEL, device=f"{delegate_library},refuse=no NPU on this board")
 
 
+def test_a_delegate_that_gives_no_reason_is_quoted_once(delegate_library: Path) -> None:
+    with pytest.raises(
+        RuntimeUnavailableError, match=r"refused to start: it gave no reason; .* --debug shows$"
+    ) as said:
+        open_session(BUNDLED_MODEL, device=f"{delegate_library},refuse=")
+    refused = [RuntimeUnavailableError(str(said.value))] * 2  # where two runtimes are installed
+    assert str(runtime._joined("model", refused, Delegate(str(delegate_library), {}))) == str(said.value)
+
+
 def test_what_is_no_delegate_is_said_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(RuntimeUnavailableError, match=r"gone\.so: cannot open shared object file"):
         open_session(BUNDLED_MODEL, device=str(tmp_path / "gone.so"))

@@ -63,10 +63,10 @@ def check_detect(found: dict[str, Any]) -> None:
 
 def check_devices(found: dict[str, Any]) -> None:
     for name, said in {
-        "npu": "no NPU on this i.MX 8M Plus: vx is not there",
-        "vx": "no libvx_delegate.so in /usr/lib",
-        "teflon": "no libteflon.so in /usr/lib",
-        "mesa": "refused to start",
+        "npu": "no NPU on this i.MX 8M Plus: vx: no libvx_delegate.so and no device node /dev/galcore",
+        "vx": "vx is not there on this i.MX 8M Plus: no libvx_delegate.so",
+        "teflon": "no libteflon.so and no device node /dev/accel*",
+        "mesa": "delegate /tmp/mesa.so refused to start: it gave no reason; what it prints",
     }.items():
         code, text = found[name]["code"], found[name]["text"]
         assert (code, text.count("\n")) == (1, 1), (name, code, text)

@@ -95,7 +95,11 @@ def find_device(text: str, root: str = "/") -> Device:
     if name == "cpu":
         return Device("cpu", asked=text)
     if name in NPUS:
-        return Device(name, Delegate(_present(name, root), options), "asked for by name", text)
+        library, problem = _look(name, root)
+        if problem:
+            where = find_chip(root)[0]
+            raise RuntimeUnavailableError(f"{name} is not there on this {where}: {problem} ({_looked_in()})")
+        return Device(name, Delegate(library, options), "asked for by name", text)
     if name not in NAMES:
         kinds = [kind for kind, npu in NPUS.items() if os.path.basename(name).startswith(npu.library)]
         return Device(kinds[0] if kinds else "delegate", Delegate(name, options), "asked for by path", text)
@@ -156,27 +160,30 @@ def _npu_of_this_chip(root: str) -> tuple[str, str, str]:
         )
     problems = []
     for kind in chip.npus:
-        try:
-            return kind, _present(kind, root), f"the NPU of the {name}"
-        except RuntimeUnavailableError as error:
-            problems.append(str(error))
-    raise RuntimeUnavailableError(f"no NPU on this {name}: {'; '.join(problems)}")
+        library, problem = _look(kind, root)
+        if not problem:
+            return kind, library, f"the NPU of the {name}"
+        problems.append(f"{kind}: {problem}" if len(chip.npus) > 1 else problem)
+    raise RuntimeUnavailableError(f"no NPU on this {name}: {'; or '.join(problems)} ({_looked_in()})")
 
 
-def _present(kind: str, root: str) -> str:
-    """The library of an NPU whose driver is there too, and open to this user."""
+def _look(kind: str, root: str) -> tuple[str, str]:
+    """The library of an NPU whose driver is there too, and open to this user; else what is missing, and the cure."""
     npu, library, nodes = NPUS[kind], find_library(kind, root), find_nodes(kind, root)
     missing = []
     if library is None:
-        missing.append(f"no {npu.library} in {', '.join(_FOLDERS)}")
+        missing.append(f"no {npu.library}")
     if not nodes:
         missing.append(f"no device node {' or '.join(npu.nodes)}")
     if missing or library is None:
-        where = find_chip(root)[0]
-        raise RuntimeUnavailableError(f"{kind} is not there on this {where}: {' and '.join(missing)}; {npu.cure}")
+        return "", f"{' and '.join(missing)}; {npu.cure}"
     if not any(os.access(node, os.R_OK | os.W_OK) for node in nodes):
-        raise RuntimeUnavailableError(_closed(nodes[0]))
-    return library
+        return "", _closed(nodes[0])
+    return library, ""
+
+
+def _looked_in() -> str:
+    return f"looked in {', '.join(_FOLDERS)}, and where the loader does"
 
 
 def _closed(node: str) -> str:

@@ -315,7 +315,8 @@ def _load_delegate(name: RuntimeName, module: Any, delegate: Delegate) -> Any:
         return load(delegate.library, delegate.options)
     except Exception as error:  # a ValueError with the delegate's own words
         reason = _one_line(error).removeprefix(f"Failed to load delegate from {delegate.library}").strip()
-        reason = reason or "it gave no reason"
+        # Mesa's prints it instead, where the command line shows nothing of native code.
+        reason = reason or "it gave no reason; what it prints itself, --debug shows"
         raise RuntimeUnavailableError(f"delegate {delegate.library} refused to start: {reason}") from error
 
 
@@ -362,7 +363,7 @@ def _joined(path: str, problems: list[FastYoloError], delegate: Delegate | None)
     reasons = "; ".join(str(problem) for problem in problems)
     if delegate is not None:
         installed = [str(problem) for problem in problems if not str(problem).endswith("is not installed")]
-        return RuntimeUnavailableError("; ".join(installed) or f"no TFLite runtime: {reasons}")
+        return RuntimeUnavailableError("; ".join(dict.fromkeys(installed)) or f"no TFLite runtime: {reasons}")
     return RuntimeUnavailableError(
         f"no TFLite runtime: {reasons}; install one, such as with pip install ai-edge-litert"
     )
