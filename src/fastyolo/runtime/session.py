@@ -6,6 +6,7 @@ import ctypes
 import os
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from importlib import import_module, metadata
 from typing import Any, Literal, NamedTuple
 
@@ -73,20 +74,18 @@ class Session:
         self,
         interpreter: Any,
         runtime: RuntimeName,
-        version: str,
         device: Device,
         threads: int,
         first_run: FirstRun | None = None,
     ) -> None:
         self.runtime = runtime
-        self.version = version
-        self.ran: Ran | None = find_ran(interpreter, with_device=device.delegate is not None)
-        nothing = device.delegate is not None and self.ran is not None and not self.ran.device
+        self._interpreter = interpreter
+        self._with_device = device.delegate is not None
+        nothing = self._with_device and self.ran is not None and not self.ran.device
         self.device = "cpu" if nothing or device.delegate is None else _shown(device)
         self.why = device.why
         self.threads = threads
         self.first_run = first_run
-        self._interpreter = interpreter
         self._process = os.getpid()
         inputs = [_tensor_info(details) for details in interpreter.get_input_details()]
         self.outputs = tuple(_tensor_info(details) for details in interpreter.get_output_details())
@@ -101,6 +100,17 @@ class Session:
             raise ModelError(f"the model's input must be int8, uint8 or float32, got {self.input.dtype}")
         if self.input.scales > 1:
             raise ModelError(f"the model's input must have one scale for all channels, got {self.input.scales}")
+
+    # The next two take a third of the time in which a small model loads, and few ask for them.
+    @cached_property
+    def version(self) -> str:
+        """The runtime's."""
+        return runtime_version(self.runtime)
+
+    @cached_property
+    def ran(self) -> Ran | None:
+        """Who takes which operators."""
+        return find_ran(self._interpreter, with_device=self._with_device)
 
     @property
     def input_size(self) -> tuple[int, int]:
@@ -188,13 +198,13 @@ def open_session(
             if first_run is not None and isinstance(error, ModelError):
                 first_run.refused()
         else:
-            session = Session(interpreter, name, runtime_version(name), found, threads, first_run)
+            session = Session(interpreter, name, found, threads, first_run)
             if not _takes_nothing(session, found):
                 return session
             if not allow_cpu:
                 raise _nothing_taken(session, found)
             # Without the delegate the CPU has XNNPACK again.
-            return Session(_build(name, path, None, threads, xnnpack), name, session.version, _cpu_for(found), threads)
+            return Session(_build(name, path, None, threads, xnnpack), name, _cpu_for(found), threads)
     raise _joined(path, problems, delegate)
 
 
