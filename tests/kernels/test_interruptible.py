@@ -51,6 +51,7 @@ except KeyboardInterrupt:
     assert float(done.stdout) < 1, done.stderr
 
 
+@pytest.mark.pc("half an emulated minute; the code that is suspended is the same for every machine")
 def test_patience_changes_no_result() -> None:
     """More blocks are compared than between two looks at signals; the plain rule says what is kept."""
     spec = ModelSpec((64 * 32, 96 * 32), (HeadSpec(32, ((10, 14), (23, 27), (37, 58))),), ("a",))

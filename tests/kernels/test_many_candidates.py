@@ -6,6 +6,7 @@ the plain NMS of the oracle then says which of them must be kept.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from reference import Candidates, suppress
 SPEC = fastyolo.ModelSpec.yolov4_tiny(names=[f"class {index}" for index in range(2)])
 NUM_CANDIDATES = 2535 * 2
 QUANTIZATION = ((0.05, 3), (0.04, -7))
+EVERY_ONE = pytest.param(NUM_CANDIDATES, marks=pytest.mark.pc("the plain NMS takes eight emulated seconds a case"))
 AT_ONCE = 4096
 """So many are collected for 300 detections and fewer."""
 
@@ -58,12 +60,17 @@ def decode(kind: str, dtype: str, **options: Any) -> fastyolo.DecodeResult:
     )
 
 
-@pytest.mark.parametrize("max_detections", [1, 300, NUM_CANDIDATES])
+@cache
+def every_candidate(kind: str, dtype: str) -> fastyolo.DecodeResult:
+    return decode(kind, dtype, iou_threshold=1.0, max_detections=NUM_CANDIDATES)
+
+
+@pytest.mark.parametrize("max_detections", [1, 300, EVERY_ONE])
 @pytest.mark.parametrize("class_agnostic", [False, True])
 @pytest.mark.parametrize("dtype", ["float32", "int8"])
 @pytest.mark.parametrize("kind", ["spread", "piled", "tied", "two levels", "points among piles", "half of one"])
 def test_what_is_left_out_is_not_lost(kind: str, dtype: str, class_agnostic: bool, max_detections: int) -> None:
-    everything = decode(kind, dtype, iou_threshold=1.0, max_detections=NUM_CANDIDATES)
+    everything = every_candidate(kind, dtype)
     assert len(everything.confidence) == NUM_CANDIDATES
     assert (np.diff(everything.confidence) <= 0).all()
     candidates = Candidates(*everything, np.arange(NUM_CANDIDATES))
