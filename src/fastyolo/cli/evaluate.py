@@ -21,12 +21,14 @@ from fastyolo.cli.options import (
     DebugOption,
     DeviceOption,
     InputRangeOption,
+    MaxMemoryOption,
     ModelOption,
     NamesOption,
     NmsOption,
     Resize,
     RuntimeOption,
     ThreadsOption,
+    bytes_from_option,
     range_from_option,
     spec_from_options,
 )
@@ -44,8 +46,19 @@ class Format(str, Enum):
 
 
 def evaluate(
-    images: Annotated[Path, typer.Option("--images", metavar="DIR", help="Folder of the pictures.")],
-    annotations: Annotated[Path, typer.Option("--annotations", metavar="COCO.json", help="What is in them.")],
+    annotations: Annotated[
+        Path,
+        typer.Option(
+            "--annotations",
+            metavar="FILE|DIR",
+            help="What is in the pictures: COCO's JSON, Darknet's obj.data, Ultralytics' data.yaml, or a list or "
+            "folder of pictures with YOLO labels.",
+        ),
+    ],
+    images: Annotated[
+        Path | None,
+        typer.Option("--images", metavar="DIR", help="Folder of the pictures, where --annotations does not say it."),
+    ] = None,
     model: ModelOption = None,
     cfg: CfgOption = None,
     names: NamesOption = None,
@@ -78,6 +91,7 @@ def evaluate(
     threads: ThreadsOption = None,
     runtime: RuntimeOption = "auto",
     device: DeviceOption = "cpu",
+    max_memory: MaxMemoryOption = None,
     debug: DebugOption = False,
 ) -> int:
     """Measure COCO AP of a model on annotated pictures.
@@ -93,6 +107,7 @@ def evaluate(
         "spec": spec,
         "runtime": runtime,
         "threads": threads,
+        "max_memory": bytes_from_option(max_memory),
         "limit": limit,
     }
     fixed = {"--conf": conf != 0.001, "--iou": iou != 0.45, "--nms": nms is not None, "--max-det": max_det != 300,

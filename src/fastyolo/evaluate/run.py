@@ -12,7 +12,7 @@ from threading import Event
 from typing import Any
 
 from fastyolo.detections import Detections
-from fastyolo.detector import Detector
+from fastyolo.detector import BUNDLED_MODEL, Detector
 from fastyolo.evaluate.ground_truth import (
     NO_TEXTS,
     GivenIds,
@@ -29,6 +29,7 @@ from fastyolo.frames.picture import MAX_PIXELS
 from fastyolo.input_range import InputRange
 from fastyolo.letterbox import ResizeMode
 from fastyolo.postprocess import DEFAULT_IOU_THRESHOLD, DEFAULT_MAX_DETECTIONS
+from fastyolo.runtime.limits import MAX_MEMORY
 from fastyolo.spec import ModelSpec, NmsKind
 
 
@@ -104,13 +105,14 @@ class Evaluation:
 def evaluate(
     model: StrPath | None = None,
     *,
-    images: StrPath,
     annotations: StrPath,
+    images: StrPath | None = None,
     settings: Settings | None = None,
     spec: ModelSpec | None = None,
     runtime: str = "auto",
     device: str = "cpu",
     threads: int | None = None,
+    max_memory: int = MAX_MEMORY,
     limit: int | None = None,
     progress: Progress | None = None,
     stop: Event | None = None,
@@ -123,10 +125,11 @@ def evaluate(
 
     Args:
         model: path of a .tflite file; None takes the bundled int8 COCO YOLOv4-tiny.
-        images: the folder of the pictures.
-        annotations: a COCO annotation file; see `fastyolo.evaluate.ground_truth.read_ground_truth`.
+        annotations: COCO's JSON, Darknet's .data, Ultralytics' data.yaml, a list of pictures, or a folder of them with
+            YOLO labels; see `fastyolo.evaluate.ground_truth.read_ground_truth`.
+        images: the folder of the pictures, where the annotations do not say it.
         settings: default `Settings()`.
-        spec, runtime, device: see `Detector`.
+        spec, runtime, device, max_memory: see `Detector`.
         threads: CPU cores to use; None takes all.
         limit: take only the first pictures, by id.
         progress: called as progress(step, done, total) with steps "detecting" and "scoring".
@@ -137,9 +140,15 @@ def evaluate(
         FastYoloError: pycocotools is not installed; and whatever `Detector` raises.
     """
     require_pycocotools()
-    truth = read_ground_truth(annotations, images, limit=limit)
+    truth = read_ground_truth(annotations, images, names=lambda: names_of(model, spec), limit=limit)
     settings = settings or Settings()
-    options: dict[str, Any] = {"spec": spec, "runtime": runtime, "device": device, **asdict(settings)}
+    options: dict[str, Any] = {
+        "spec": spec,
+        "runtime": runtime,
+        "device": device,
+        "max_memory": max_memory,
+        **asdict(settings),
+    }
 
     def build(cores: int) -> Detector:
         return Detector(model, threads=cores, show_hidden=True, **options)
@@ -188,6 +197,11 @@ def evaluate_detectors(
     scores = score(done, table, max_detections=settings.max_detections, progress=progress)
     seconds = {"detect": detected - started, "score": time.perf_counter() - detected}
     return Evaluation(scores, len(done.pictures), len(truth.pictures), settings, model, seconds, table, truth.given_ids)
+
+
+def names_of(model: StrPath | None, spec: ModelSpec | None) -> tuple[str, ...]:
+    """The classes of a model that is not opened yet."""
+    return spec.names if spec is not None else ModelSpec.from_model(BUNDLED_MODEL if model is None else model).names
 
 
 def categories_of(names: Sequence[str], truth: GroundTruth) -> tuple[int | None, ...]:
