@@ -10,8 +10,9 @@ import pytest
 from PIL import Image
 
 from fastyolo.errors import EvaluationError
-from fastyolo.evaluate.ground_truth import GroundTruth, read_ground_truth
+from fastyolo.evaluate.ground_truth import read_ground_truth
 from fastyolo.evaluate.label_file import label_path
+from fastyolo.evaluate.truth import GroundTruth
 
 NAMES = ("cat", "dog")
 Write = Callable[..., Path]

@@ -15,13 +15,11 @@ from fastyolo.evaluate.darknet_data import read_data
 from fastyolo.evaluate.labelled import Listing, read_labelled
 from fastyolo.evaluate.picture_list import folder_listing, named, read_list
 from fastyolo.evaluate.remarks import Remarks
-from fastyolo.evaluate.truth import NO_TEXTS as NO_TEXTS
 from fastyolo.evaluate.truth import GivenIds as GivenIds
 from fastyolo.evaluate.truth import GroundTruth as GroundTruth
 from fastyolo.evaluate.truth import LabelledObject as LabelledObject
 from fastyolo.evaluate.truth import Picture as Picture
-from fastyolo.evaluate.truth import StrPath as StrPath
-from fastyolo.evaluate.truth import some as some
+from fastyolo.evaluate.truth import StrPath, some
 from fastyolo.evaluate.ultralytics_data import read_yaml
 from fastyolo.files import shown
 from fastyolo.names import common_name

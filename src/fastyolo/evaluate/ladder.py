@@ -19,11 +19,13 @@ from typing import Any
 from fastyolo.detections import Detections
 from fastyolo.detector import Detector
 from fastyolo.errors import EvaluationError
-from fastyolo.evaluate.ground_truth import StrPath, read_ground_truth
+from fastyolo.evaluate.found import Found
+from fastyolo.evaluate.ground_truth import read_ground_truth
 from fastyolo.evaluate.ladder_rules import Float32Array, InputRule, Rules, decode, dequantise, reference_tensor
 from fastyolo.evaluate.parallel import open_workers, over_pictures
 from fastyolo.evaluate.run import Settings, categories_of, names_of
-from fastyolo.evaluate.scoring import Found, Progress, Scores, require_pycocotools, score
+from fastyolo.evaluate.scoring import Progress, Scores, require_pycocotools, score
+from fastyolo.evaluate.truth import StrPath
 from fastyolo.files import shown
 from fastyolo.frames.frame import Frame, view_frame
 from fastyolo.frames.picture import load_image, read_picture
