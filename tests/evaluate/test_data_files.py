@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 import sys
 import warnings
 from pathlib import Path
@@ -49,7 +51,9 @@ def test_from_elsewhere_paths_are_those_of_the_data_file(project: Path, monkeypa
     monkeypatch.chdir("/")
     with pytest.warns(UserWarning, match="lead nowhere from") as said:
         assert files_of(read_ground_truth(project / "data" / "obj.data")) == ["b.jpg", "a.jpg"]
-    assert str(said[0].message).endswith(f"obj.data lead nowhere from ., so they are taken from {project}")
+    assert str(said[0].message).endswith(
+        f"obj.data lead nowhere from the working directory, so they are taken from {project}"
+    )
     for name in ("obj.data", "valid.txt"):
         path = project / "data" / name
         path.write_text(path.read_text().replace("data/", ""))
@@ -134,6 +138,29 @@ def test_a_folder_takes_the_names_in_it_or_those_given(project: Path) -> None:
     assert read_ground_truth("data/obj", names=lambda: ("tom", "rex")).categories == {1: "tom", 2: "rex"}
     (project / "data" / "obj" / "classes.txt").write_text("felix\nrex\n")
     assert read_ground_truth("data/obj", names=lambda: ("tom", "rex")).categories == {1: "felix", 2: "rex"}
+
+
+def test_a_folder_without_pictures_says_what_may_be_meant(project: Path) -> None:
+    with pytest.raises(EvaluationError, match=r"^data has no pictures in it; it holds obj\.data, which may say where"):
+        read_ground_truth("data", names=lambda: ("tom", "rex"))
+    (project / "empty").mkdir()
+    with pytest.raises(EvaluationError, match=r"^empty has no pictures in it; its subfolders are not looked into"):
+        read_ground_truth("empty", names=lambda: ("tom", "rex"))
+    with pytest.raises(EvaluationError, match=r"^there is no folder of images gone"):
+        read_ground_truth("empty", "gone", names=lambda: ("tom", "rex"))
+
+
+def test_annotations_may_come_by_a_pipe(project: Path) -> None:
+    document = {
+        "images": [{"id": 1, "file_name": "a.jpg"}],
+        "categories": [{"id": 1, "name": "cat"}],
+        "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4]}],
+    }
+    (project / "truth.json").write_text(json.dumps(document))
+    cat = subprocess.Popen(["cat", "truth.json"], stdout=subprocess.PIPE)
+    assert cat.stdout is not None
+    with cat, cat.stdout:
+        assert len(read_ground_truth(f"/dev/fd/{cat.stdout.fileno()}", "data/obj").objects) == 1
 
 
 def test_classes_of_coco_have_cocos_numbers(project: Path) -> None:

@@ -123,6 +123,7 @@ def test_the_area_takes_the_best_precision_at_that_recall_or_more() -> None:
     assert scored(objects, found).ap50_area == pytest.approx(100 * 2 / 3)
 
 
+@pytest.mark.slow
 def test_on_coco_the_area_is_close_to_101_points(on_coco: Evaluation) -> None:
     scores = on_coco.scores
     assert scores.ap50_area == pytest.approx(scores.ap50, abs=0.3)

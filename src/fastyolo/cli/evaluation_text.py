@@ -30,7 +30,7 @@ def evaluation_text(evaluation: Evaluation, worst: Sequence[Worst]) -> str:
         ),
         f"score >= {scores.threshold:g}, IoU 0.5: precision {percent(counts.precision)}, recall "
         f"{percent(counts.recall)}, F1 {percent(counts.f1)} (TP {counts.true_positives}, FP {counts.false_positives}, "
-        f"FN {counts.false_negatives}); mean area under precision and recall {percent(scores.ap50_area)}",
+        f"FN {counts.false_negatives}); mean area under the curves {percent(scores.ap50_area)}",
         markdown_table(
             ("class", "objects", "AP50", "AP", "area", "TP", "FP", "FN"),
             [_row(category) for category in scores.categories if category.objects or category.counts.false_positives],

@@ -41,11 +41,16 @@ def list_folder(folder: Path, *, recursive: bool = False) -> dict[str, Path]:
     Raises:
         EvaluationError: the folder cannot be read, or has no pictures.
     """
+    if not folder.is_dir():
+        raise EvaluationError(f"there is no folder of images {shown(folder)}")
     found: dict[str, Path] = {}
     for source in expand_sources([str(folder)], recursive=recursive):
-        if source.error is not None:
+        if source.error is None:
+            found[os.path.relpath(source.path, folder)] = Path(source.path)
+        elif source.path != str(folder) or not os.access(folder, os.R_OK):
             raise EvaluationError(str(source.error))
-        found[os.path.relpath(source.path, folder)] = Path(source.path)
+    if not found:
+        raise EvaluationError(f"{shown(folder)} has no pictures in it{'' if recursive else _hint(folder)}")
     return found
 
 
@@ -72,11 +77,19 @@ def named(names: Sequence[str] | None, where: Path) -> Sequence[str]:
     return names
 
 
+def _hint(folder: Path) -> str:
+    """What a folder holds that may have been meant."""
+    described = [name for name in sorted(os.listdir(folder)) if name.endswith((".yaml", ".yml", ".data", ".json"))]
+    if described:
+        return f"; it holds {shown(described[0])}, which may say where they are"
+    return "; its subfolders are not looked into, and --images says where pictures of labels are"
+
+
 def _in_folder(listed_in: Path, names: Sequence[str], folder: Path) -> dict[str, Path]:
     if not folder.is_dir():
         raise EvaluationError(f"there is no folder of images {shown(folder)}")
-    bare = [os.path.basename(name.replace("\\", "/")) for name in names]
     # Without their folders two pictures may have one name, so that only the whole name tells them apart.
+    bare = [os.path.basename(name.replace("\\", "/")) for name in names]
     if len(set(bare)) < len(names) or (folder / names[0].replace("\\", "/")).is_file():
         bare = list(names)
     return dict(zip(names, Bases(listed_in, [folder]).files(bare), strict=True))

@@ -39,7 +39,7 @@ class Bases:
         best = max(range(len(there)), key=lambda at: (sum(there[at]), -at))
         missing = [shown(name) for name, is_there in zip(names, there[best], strict=True) if not is_there]
         if missing:
-            folders = ", ".join(shown(folder) for folder in self._folders)
+            folders = ", ".join(map(_called, self._folders))
             raise EvaluationError(
                 f"{len(missing)} of {len(names)} images of {shown(self._named_in)} are not there: {some(missing)}; "
                 f"looked for from {folders}; --images says where they are"
@@ -53,10 +53,14 @@ class Bases:
             return
         self._said.add(folder)
         warnings.warn(
-            f"paths in {shown(self._named_in)} lead nowhere from {shown(self._folders[0])}, so they are taken from "
-            f"{shown(folder)}",
+            f"paths in {shown(self._named_in)} lead nowhere from {_called(self._folders[0])}, so they are taken from "
+            f"{_called(folder)}",
             stacklevel=4,
         )
+
+
+def _called(folder: Path) -> str:
+    return "the working directory" if folder == Path() else shown(folder)
 
 
 def once(names: Sequence[str], remarks: Remarks) -> list[str]:
