@@ -193,6 +193,10 @@ def test_of_two_label_files_the_one_in_labels_counts_with_a_warning(tmp_path: Pa
     (tmp_path / "labels" / "a.txt").write_text("1 0.5 0.5 0.5 0.5\n")
     with pytest.warns(UserWarning, match="1 pictures have labels in labels/, which count, and others beside them"):
         assert [entry.category_id for entry in read(tmp_path / "images").objects] == [2]
+    # Where tools write names beside the labels, these count.
+    (tmp_path / "labels" / "classes.txt").write_text("tom\nrex\n")
+    with pytest.warns(UserWarning, match="others beside them"):
+        assert read(tmp_path / "images").categories == {1: "tom", 2: "rex"}
     # Labels may be named by themselves too.
     truth = read_ground_truth(tmp_path / "labels", tmp_path / "images", names=lambda: NAMES)
     assert [entry.category_id for entry in truth.objects] == [2]

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from fastyolo.errors import EvaluationError
+from fastyolo.evaluate.label_file import label_path
 from fastyolo.evaluate.labelled import Listing
 from fastyolo.evaluate.placing import Bases, once
 from fastyolo.evaluate.remarks import Remarks
@@ -57,14 +58,15 @@ def list_folder(folder: Path, *, recursive: bool = False) -> dict[str, Path]:
 def folder_listing(folder: Path, images: Path | None, names: Callable[[], Sequence[str] | None]) -> Listing:
     """A folder of pictures with labels, or of labels whose pictures are in `images`.
 
-    Names are those of an obj.names or classes.txt in it, else the given ones.
+    Names are those of an obj.names or classes.txt in it or beside the labels, else the given ones.
 
     Raises:
         EvaluationError: there are no pictures, or no names.
     """
     pictures = list_folder(images or folder)
     apart = folder if images is not None and not os.path.samefile(images, folder) else None
-    folders = dict.fromkeys([folder, next(iter(pictures.values())).parent])
+    first = next(iter(pictures.values()))
+    folders = dict.fromkeys([folder, first.parent, label_path(first).parent])
     own = (parent / name for parent in folders for name in _NAMES_FILES if (parent / name).is_file())
     file = next(own, None)
     return Listing(folder, pictures, named(names() if file is None else read_names(file), folder), apart)

@@ -11,8 +11,11 @@ from typing import NamedTuple
 from fastyolo.errors import EvaluationError
 from fastyolo.files import shown
 from fastyolo.names import common_name
+from fastyolo.texts import shortened
 
 StrPath = str | os.PathLike[str]
+
+_MOST_SHOWN = 200
 
 
 class GivenIds(NamedTuple):
@@ -77,7 +80,7 @@ class GroundTruth:
 def some(items: Sequence[str], count: int = 5) -> str:
     """The first items in one line, and how many more there are."""
     rest = len(items) - count
-    return ", ".join(items[:count]) + (f" and {rest} more" if rest > 0 else "")
+    return ", ".join(shortened(item, _MOST_SHOWN) for item in items[:count]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def placed(folder: Path, name: str) -> Path:
