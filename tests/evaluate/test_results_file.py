@@ -130,7 +130,26 @@ def empty(entry: dict[str, Any]) -> dict[str, Any]:
     return {**entry, key: []}
 
 
+# As Darknet prints it, on Windows: with a path that is no JSON, or is some of another path.
+PRINTED = """[
+{
+ "frame_id":1, 
+ "filename":"C:\\new\\data\\a.png", 
+ "objects": [ 
+  {"class_id":0, "name":"person", "relative_coordinates":{"center_x":0.150000, "center_y":0.300000, "width":0.200000, \
+"height":0.400000}, "confidence":0.900000}
+ ] 
+}, 
+{
+ "frame_id":2, 
+ "filename":"sub\\b.png", 
+ "objects": [ 
+ ] 
+}
+]
+"""  # noqa: W291
 FORMATS: dict[str, Any] = {
+    "as darknet prints it": PRINTED,
     "coco": [coco_entry()],
     "darknet": [darknet_entry(), empty(darknet_entry("data/sub/b.png"))],
     "darknet on windows": [darknet_entry("C:\\data\\a.png"), empty(darknet_entry("C:\\data\\sub\\b.png"))],

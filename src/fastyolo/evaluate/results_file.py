@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,6 +19,11 @@ from fastyolo.files import shown
 from fastyolo.names import common_name
 
 KIND = "results file"
+
+# Darknet prints paths as they are, so that those of Windows are no JSON; what JSON would escape is left alone.
+_FILENAME = re.compile(r'"filename":"([^"\n]*)"')
+_BACKSLASH = re.compile(r"\\\\?(?!u[0-9a-fA-F]{4})")
+
 Rows = list[tuple[int, int, tuple[float, float, float, float], float]]
 """Of each detection image id, category id, (x, y, width, height) in pixels, and score."""
 
@@ -59,13 +65,17 @@ def _entries(path: Path) -> list[JsonObject]:
     if len(lines) > 1 and lines[0][1].lstrip().startswith("{") and lines[0][1].rstrip().endswith("}"):
         values = [(number, parse_json(path, KIND, line, line=number)) for number, line in lines]
         return [JsonObject(path, KIND, value, f"line {number}") for number, value in values]
-    document = parse_json(path, KIND, text)
+    document = parse_json(path, KIND, _FILENAME.sub(_with_slashes, text))
     if isinstance(document, dict) and "source" in document:
         document = [document]
     if not isinstance(document, list):
         hint = "; it is a COCO annotation file" if isinstance(document, dict) and "annotations" in document else ""
         raise EvaluationError(f"{shown(path)} is no {KIND}: it must be an array of detections or of pictures{hint}")
     return [JsonObject(path, KIND, value, f"[{index}]") for index, value in enumerate(document)]
+
+
+def _with_slashes(found: re.Match[str]) -> str:
+    return f'"filename":"{_BACKSLASH.sub("/", found[1])}"'
 
 
 class _Target:
