@@ -82,7 +82,7 @@ def test_images_say_where_pictures_are(project: Path) -> None:
 
 def test_pictures_listed_twice_count_once(project: Path) -> None:
     (project / "data" / "valid.txt").write_text("data/obj/a.jpg\n./data/obj/a.jpg\ndata\\obj\\a.jpg\n")
-    with pytest.warns(UserWarning, match="2 pictures are listed more than once and count once"):
+    with pytest.warns(UserWarning, match="pictures that are listed more than once count once: 2"):
         assert len(read_ground_truth("data/obj.data").pictures) == 1
 
 

@@ -131,7 +131,7 @@ def test_sides_a_little_beyond_the_picture_are_rounding(write: Write) -> None:
 
 def test_a_polygon_counts_by_the_box_around_it(write: Write) -> None:
     folder = write(a="1 0.5 0.25 0.75 0.5 0.5 0.75 0.25 0.5\n0 0.1 0.1 0.2 0.1 0.2 0.3\n", b=GOOD)
-    with pytest.warns(UserWarning, match=r"^2 rows are polygons, .* such as line 1 of .*a\.txt$"):
+    with pytest.warns(UserWarning, match=r"^rows that are polygons count by .*: 2, such as line 1 of .*a\.txt$"):
         truth = read(folder)
     assert truth.objects[0].bbox == pytest.approx((50, 25, 100, 50))
     assert truth.objects[1].bbox == pytest.approx((20, 10, 20, 20))
@@ -142,13 +142,13 @@ def test_repeated_rows_count_once_and_flat_ones_not_at_all(write: Write) -> None
     with pytest.warns(UserWarning, match="left out") as said:
         assert len(read(folder).objects) == 2
     assert [str(warning.message).split(", such as")[0] for warning in said] == [
-        "1 rows repeat another of their file and are left out",
-        "1 rows have no width or no height and are left out",
+        "rows that repeat another of their file are left out: 1",
+        "rows without width or height are left out: 1",
     ]
 
 
 def test_pictures_without_a_label_file_are_without_objects_and_counted(write: Write) -> None:
-    with pytest.warns(UserWarning, match=r"^1 of 2 pictures have no label file and count as without .*b\.png$"):
+    with pytest.warns(UserWarning, match=r"^pictures without a label file count as .*: 1 of 2, such as .*b\.png$"):
         truth = read(write(a=GOOD))
     assert len(truth.pictures) == 2
     assert {entry.image_id for entry in truth.objects} == {1}
@@ -170,7 +170,7 @@ def test_no_label_file_at_all_is_an_error_that_says_where_it_looked(write: Write
 def test_pictures_of_one_label_file_are_counted(write: Write) -> None:
     folder = write(a=GOOD, b=GOOD)
     Image.new("RGB", (20, 10)).save(folder / "a.bmp")
-    with pytest.warns(UserWarning, match=r"1 pictures share the label file of another"):
+    with pytest.warns(UserWarning, match="pictures that share the label file of another: 1,"):
         assert len(read(folder).objects) == 3
 
 
@@ -191,7 +191,7 @@ def test_of_two_label_files_the_one_in_labels_counts_with_a_warning(tmp_path: Pa
     Image.new("RGB", (200, 100)).save(tmp_path / "images" / "a.png")
     (tmp_path / "images" / "a.txt").write_text("0 0.5 0.5 0.1 0.1\n")
     (tmp_path / "labels" / "a.txt").write_text("1 0.5 0.5 0.5 0.5\n")
-    with pytest.warns(UserWarning, match="1 pictures have labels in labels/, which count, and others beside them"):
+    with pytest.warns(UserWarning, match="pictures with labels in labels/, which count, and others beside them: 1"):
         assert [entry.category_id for entry in read(tmp_path / "images").objects] == [2]
     # Where tools write names beside the labels, these count.
     (tmp_path / "labels" / "classes.txt").write_text("tom\nrex\n")
@@ -215,7 +215,7 @@ def test_labels_are_of_the_upright_picture(tmp_path: Path, suffix: str) -> None:
     assert truth.pictures[0].size == (200, 100)
     assert truth.objects[0].bbox == (25, 0, 50, 100)
     if suffix != "tif":
-        assert "1 pictures are turned by their EXIF orientation" in str(said[0].message)
+        assert "pictures that EXIF turns are taken to have labels of what they show upright: 1" in str(said[0].message)
 
 
 def test_pictures_called_by_numbers_have_them(write: Write) -> None:

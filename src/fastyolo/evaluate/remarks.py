@@ -6,15 +6,14 @@ import warnings
 from collections import Counter
 
 _TEXTS = {
-    "missing": "{count} of {pictures} pictures have no label file and count as without objects, such as {first}",
-    "twice": "{count} pictures have labels in labels/, which count, and others beside them, such as {first}",
-    "shared": "{count} pictures share the label file of another, such as {first}",
-    "listed twice": "{count} pictures are listed more than once and count once, such as {first}",
-    "polygons": "{count} rows are polygons, of which the box around them counts, such as {first}",
-    "repeated": "{count} rows repeat another of their file and are left out, such as {first}",
-    "flat": "{count} rows have no width or no height and are left out, such as {first}",
-    "turned": "{count} pictures are turned by their EXIF orientation, and labels taken to be of them upright, "
-    "such as {first}",
+    "missing": "pictures without a label file count as without objects: {count} of {pictures}, such as {first}",
+    "twice": "pictures with labels in labels/, which count, and others beside them: {count}, such as {first}",
+    "shared": "pictures that share the label file of another: {count}, such as {first}",
+    "listed twice": "pictures that are listed more than once count once: {count}, such as {first}",
+    "polygons": "rows that are polygons count by the box around them: {count}, such as {first}",
+    "repeated": "rows that repeat another of their file are left out: {count}, such as {first}",
+    "flat": "rows without width or height are left out: {count}, such as {first}",
+    "turned": "pictures that EXIF turns are taken to have labels of what they show upright: {count}, such as {first}",
 }
 
 
