@@ -9,10 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from fastyolo.darknet import (
+    AveragePool,
     Convolutional,
     ConvolutionWeights,
+    Dropout,
     Layer,
     MaxPool,
+    Product,
     Route,
     Shortcut,
     Upsample,
@@ -116,7 +119,7 @@ def write_network(folder: Path, text: str, *, seed: int = 0, name: str = "net") 
     for layer in network_layers(read_cfg(cfg)):
         if not isinstance(layer, Convolutional):
             continue
-        count, fan_in = layer.filters, layer.input_channels * layer.size**2
+        count, fan_in = layer.filters, layer.filter_channels * layer.size**2
         parts.append(random.normal(0, 0.5, count))
         if layer.batch_normalize:
             parts += [random.uniform(0.5, 1.5, count), random.normal(0, 0.5, count), random.uniform(0.5, 1.5, count)]
@@ -162,7 +165,17 @@ def forward(
             case Upsample():
                 output = inputs[0].repeat(layer.stride, axis=0).repeat(layer.stride, axis=1)
             case Shortcut():
-                output = _activate(inputs[0] + inputs[1], layer.activation)
+                output = inputs[0].copy()
+                for other in inputs[1:]:
+                    both = min(output.shape[2], other.shape[2])
+                    output[..., :both] += other[..., :both]
+                output = _activate(output, layer.activation)
+            case AveragePool():
+                output = inputs[0].mean(axis=(0, 1), keepdims=True)
+            case Product():
+                output = _activate(inputs[0] * inputs[1], layer.activation)
+            case Dropout():
+                output = inputs[0]
             case Yolo():
                 output = inputs[0]
                 heads.append(output.astype(np.float32))
@@ -176,7 +189,12 @@ def _activate(values: npt.NDArray[np.float64], activation: str) -> npt.NDArray[n
         "linear": lambda x: x,
         "leaky": lambda x: np.where(x > 0, x, 0.1 * x),
         "relu": lambda x: np.maximum(x, 0),
+        "relu6": lambda x: np.clip(x, 0, 6),
         "logistic": lambda x: 1 / (1 + np.exp(-x)),
+        "swish": lambda x: x / (1 + np.exp(-x)),
+        "silu": lambda x: x / (1 + np.exp(-x)),
+        "mish": lambda x: x * np.tanh(np.log1p(np.exp(x))),
+        "hardswish": lambda x: x * np.clip(x + 3, 0, 6) / 6,
     }
     return functions[activation](values)
 
@@ -184,13 +202,20 @@ def _activate(values: npt.NDArray[np.float64], activation: str) -> npt.NDArray[n
 def _convolve(
     image: npt.NDArray[np.float64], layer: Convolutional, found: ConvolutionWeights, epsilon: float
 ) -> npt.NDArray[np.float64]:
-    padding, size, stride = layer.padding, layer.size, layer.stride
+    padding, size = layer.padding, layer.size
     padded = np.pad(image, ((padding, padding), (padding, padding), (0, 0)))
-    kernel = found.weights.astype(np.float64).transpose(2, 3, 1, 0).reshape(-1, layer.filters)
+    # The filters of each group, and the channels that they see.
+    kernels = np.split(found.weights.astype(np.float64).transpose(2, 3, 1, 0), layer.groups, axis=3)
+    shares = np.split(padded, layer.groups, axis=2)
     output = np.empty(layer.shape)
     for row, column in np.ndindex(layer.shape[:2]):
-        window = padded[row * stride : row * stride + size, column * stride : column * stride + size]
-        output[row, column] = window.reshape(-1) @ kernel
+        top, left = row * layer.stride, column * layer.stride_x
+        output[row, column] = np.concatenate(
+            [
+                np.tensordot(share[top : top + size, left : left + size], kernel, 3)
+                for share, kernel in zip(shares, kernels, strict=True)
+            ]
+        )
     if found.scale is not None and found.mean is not None and found.variance is not None:
         output = (output - found.mean) / np.sqrt(found.variance + epsilon) * found.scale
     return _activate(output + found.bias, layer.activation)
@@ -199,7 +224,7 @@ def _convolve(
 def _max_pool(image: npt.NDArray[np.float64], layer: MaxPool) -> npt.NDArray[np.float64]:
     output = np.full(layer.shape, -np.inf)
     for row, column in np.ndindex(layer.shape[:2]):
-        top, left = (at * layer.stride - layer.padding // 2 for at in (row, column))
+        top, left = row * layer.stride - layer.padding // 2, column * layer.stride_x - layer.padding // 2
         window = image[max(top, 0) : top + layer.size, max(left, 0) : left + layer.size]
         output[row, column] = window.max(axis=(0, 1))
     return output
