@@ -110,8 +110,13 @@ def yolov3_tiny(height: int = 416, width: int = 416, classes: int = 80, n: int =
     )  # fmt: skip
 
 
-def write_network(folder: Path, text: str, *, seed: int = 0, name: str = "net") -> tuple[Path, Path]:
-    """Write NAME.cfg and NAME.weights with seeded random numbers that keep activations near one; return both paths."""
+def write_network(
+    folder: Path, text: str, *, seed: int = 0, name: str = "net", head_gain: float = 1.0
+) -> tuple[Path, Path]:
+    """Write NAME.cfg and NAME.weights with seeded random numbers that keep activations near one; return both paths.
+
+    `head_gain` makes the weights of convolutions without batch normalisation smaller.
+    """
     cfg = folder / f"{name}.cfg"
     cfg.write_text(text)
     random = np.random.default_rng(seed)
@@ -123,7 +128,8 @@ def write_network(folder: Path, text: str, *, seed: int = 0, name: str = "net") 
         parts.append(random.normal(0, 0.5, count))
         if layer.batch_normalize:
             parts += [random.uniform(0.5, 1.5, count), random.normal(0, 0.5, count), random.uniform(0.5, 1.5, count)]
-        parts.append(random.normal(0, (2 / fan_in) ** 0.5, count * fan_in))
+        gain = 1.0 if layer.batch_normalize else head_gain
+        parts.append(random.normal(0, (2 / fan_in) ** 0.5, count * fan_in) * gain)
     weights = folder / f"{name}.weights"
     header = np.array([0, 2, 5], "<i4").tobytes() + np.array([32000], "<i8").tobytes()
     weights.write_bytes(header + np.concatenate(parts).astype("<f4").tobytes())
