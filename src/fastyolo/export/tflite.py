@@ -196,7 +196,7 @@ class _Writer:
         # One scale makes a runtime take the weights for quantised per tensor.
         zeros = [0] * len(numbers.scales)
         parameters = _parameters(numbers.scales.tolist(), zeros)
-        if operation.depthwise:
+        if operation.depthwise and len(numbers.scales) > 1:
             parameters.quantizedDimension = 3
         # The product of input and weight scale is what TFLite checks the bias against.
         bias_scales = np.float32(self.quantization.tensors[operation.inputs[0]].scale) * numbers.scales
