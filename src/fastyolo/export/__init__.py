@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from fastyolo.darknet import read_cfg, read_weights, spec_from_cfg, with_input_size
 from fastyolo.errors import ExportError, OptionError
+from fastyolo.export.activations import check_integer_activations
 from fastyolo.export.build import BATCH_NORM_EPSILON, build_graph, supported_layers
 from fastyolo.export.fetch import OFFICIAL_CFG, Progress, fetch_weights
 from fastyolo.export.graph import INPUT_NAME, Graph
@@ -154,6 +155,8 @@ def export(
         if input_size is not None:
             description = with_input_size(description, input_size)
         layers = supported_layers(description)
+        if set(formats) - {"float32"}:
+            check_integer_activations(layers)
         spec = _with_use(spec_from_cfg(description, names), resize, nms)
         numbers, source_sha256 = read_weights(weights, layers)
         graph = build_graph(description, numbers, batch_norm_epsilon=batch_norm_epsilon)
