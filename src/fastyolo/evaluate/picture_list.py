@@ -1,0 +1,82 @@
+"""Pictures that a list names, a line each, or that lie in a folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from fastyolo.errors import EvaluationError
+from fastyolo.evaluate.labelled import Listing
+from fastyolo.evaluate.placing import Bases, once
+from fastyolo.evaluate.remarks import Remarks
+from fastyolo.evaluate.text_file import read_lines
+from fastyolo.files import shown
+from fastyolo.names import read_names
+from fastyolo.sources.paths import expand_sources
+
+_NAMES_FILES = ("obj.names", "classes.txt")
+
+
+def read_list(path: Path, images: Path | None, around: Iterable[Path], remarks: Remarks) -> dict[str, Path]:
+    """Path of each picture of a list, by the name it has there.
+
+    Names are relative to `images` where it is given, be it with all their folders or without; else to the working
+    directory, as in Darknet, or one of the folders `around`, or the list's own.
+
+    Raises:
+        EvaluationError: the list cannot be read or is empty, or a picture is missing.
+    """
+    names = once([line for _, line in read_lines(path)], remarks)
+    if not names:
+        raise EvaluationError(f"{shown(path)} must list pictures, one path a line, got an empty file")
+    if images is not None:
+        return _in_folder(path, names, images)
+    return dict(zip(names, Bases(path, [Path(), *around, path.parent]).files(names), strict=True))
+
+
+def list_folder(folder: Path, *, recursive: bool = False) -> dict[str, Path]:
+    """Path of each picture in a folder, by its name there.
+
+    Raises:
+        EvaluationError: the folder cannot be read, or has no pictures.
+    """
+    found: dict[str, Path] = {}
+    for source in expand_sources([str(folder)], recursive=recursive):
+        if source.error is not None:
+            raise EvaluationError(str(source.error))
+        found[os.path.relpath(source.path, folder)] = Path(source.path)
+    return found
+
+
+def folder_listing(folder: Path, images: Path | None, names: Callable[[], Sequence[str] | None]) -> Listing:
+    """A folder of pictures with labels, or of labels whose pictures are in `images`.
+
+    Names are those of an obj.names or classes.txt in it, else the given ones.
+
+    Raises:
+        EvaluationError: there are no pictures, or no names.
+    """
+    pictures = list_folder(images or folder)
+    apart = folder if images is not None and not os.path.samefile(images, folder) else None
+    folders = dict.fromkeys([folder, next(iter(pictures.values())).parent])
+    own = (parent / name for parent in folders for name in _NAMES_FILES if (parent / name).is_file())
+    file = next(own, None)
+    return Listing(folder, pictures, named(names() if file is None else read_names(file), folder), apart)
+
+
+def named(names: Sequence[str] | None, where: Path) -> Sequence[str]:
+    """The names, which something must give."""
+    if names is None:
+        raise EvaluationError(f"nothing says what the classes of {shown(where)} are called; --names does")
+    return names
+
+
+def _in_folder(listed_in: Path, names: Sequence[str], folder: Path) -> dict[str, Path]:
+    if not folder.is_dir():
+        raise EvaluationError(f"there is no folder of images {shown(folder)}")
+    bare = [os.path.basename(name.replace("\\", "/")) for name in names]
+    # Without their folders two pictures may have one name, so that only the whole name tells them apart.
+    if len(set(bare)) < len(names) or (folder / names[0].replace("\\", "/")).is_file():
+        bare = list(names)
+    return dict(zip(names, Bases(listed_in, [folder]).files(bare), strict=True))
