@@ -50,7 +50,9 @@ def count_instructions(wheel: Path, works: Sequence[Work]) -> Iterator[dict[str,
         packages = install(wheel, folder / "packages")
         # Beside the file that workloads.py is told of.
         (folder / "works.json").write_text(json.dumps([[work.name, work.description] for work in works]))
-        np.savez(folder / "heads.npz", **{f"{work.name} {i}": head for work in works for i, head in enumerate(work.heads)})
+        np.savez(
+            folder / "heads.npz", **{f"{work.name} {i}": head for work in works for i, head in enumerate(work.heads)}
+        )
         marks = count(packages, folder, caches=False, script=FOLDER / "workloads.py")
         counts = per_frame(marks, (folder / "cases.txt").read_text().splitlines())
     for work in works:

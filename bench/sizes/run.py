@@ -41,7 +41,7 @@ Row = dict[str, Any]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     coco = Path(os.environ.get("FASTYOLO_COCO", REPOSITORY.parent / "shared/coco"))
-    parser.add_argument("--coco", type=Path, default=coco, help="val2017/ with its annotations, train2017/ to calibrate on")
+    parser.add_argument("--coco", type=Path, default=coco, help="folder of val2017/ and train2017/")
     parser.add_argument("--output", type=Path, default=REPOSITORY / "build/sizes", help="for models and results.json")
     parser.add_argument("--wheel", type=Path, help="the boards' wheel, to count instructions with; without it none are")
     parser.add_argument("--write", action="store_true", help="put the tables into docs/sizes.md")
@@ -72,9 +72,7 @@ def _cost(size: Size) -> Row:
 
 def _quality(size: Size, coco: Path, output: Path) -> Row:
     """Export both files, and score them on the same pictures."""
-    made = export(
-        output_dir=output, input_size=size, calibration=str(coco / "train2017"), formats=["float32", "int8"]
-    )
+    made = export(output_dir=output, input_size=size, calibration=str(coco / "train2017"), formats=["float32", "int8"])
     row: Row = {"calibrated_on": made.pictures, "seconds": sum(made.seconds.values())}
     for kind, path in made.paths.items():
         found = evaluate(path, images=coco / "val2017", annotations=coco / "instances_val2017_128.json")
