@@ -236,7 +236,7 @@ WRONG: dict[str, tuple[Any, str]] = {
     "corners crossed": ([own_entry(xyxy=[50, 10, 10, 50])], "a box whose sides are at least 0"),
     "video": ([{**own_entry(), "frame": 0}], "must be of a picture, not of a video's frame"),
     "no detections": ([{"source": "a.png"}], '[0] must have a list "detections", got nothing'),
-    "line of text": (json.dumps(own_entry()) + "\nfastyolo: saved\n", "line 2 is not JSON"),
+    "line of text": (json.dumps(own_entry()) + "\nfastyolo: saved\n", "not JSON: Expecting value in line 2, column 1"),
 }
 
 

@@ -106,11 +106,25 @@ def test_shell_snippets_about_exporting_run_one_after_the_other(folder: Path, of
 
 @pytest.mark.slow
 def test_shell_snippets_about_evaluating_run_one_after_the_other(folder: Path) -> None:
+    write_labelled(folder)
     for line in "".join(blocks("sh", EVALUATE)).splitlines():
         run = fastyolo(*shlex.split(line)[1:], cwd=folder)
         assert run.returncode == 0, run.stderr
     assert (folder / "found.json").is_file()
     assert (folder / "charts" / "ap_by_class.png").is_file()
+    assert (folder / "worst" / "01_1.jpg").is_file()
+
+
+def write_labelled(folder: Path) -> None:
+    """What labels/ for pictures/ may look like to Darknet, to Ultralytics, and in one folder."""
+    for name in ("data", "labelled"):
+        (folder / name).mkdir()
+    shutil.copy(folder / "pictures" / "1.jpg", folder / "labelled" / "1.jpg")
+    (folder / "labelled" / "1.txt").write_text("0 0.502 0.5125 0.957 0.958\n1 0.2 0.2 0.1 0.1\n")
+    (folder / "data" / "obj.names").write_text("person\nbicycle\n")
+    (folder / "data" / "valid.txt").write_text("labelled/1.jpg\n")
+    (folder / "data" / "obj.data").write_text("classes = 2\nvalid = data/valid.txt\nnames = data/obj.names\n")
+    (folder / "data.yaml").write_text("val: labelled\nnames: [person, bicycle]\n")
 
 
 def test_every_option_it_names_exists() -> None:

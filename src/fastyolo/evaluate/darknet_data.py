@@ -40,7 +40,7 @@ def read_data(path: Path, images: Path | None, names: Callable[[], Sequence[str]
             f"{shown(path)} says classes={brief(count)[1:-1]}, but there are {len(classes)} names, which count",
             stacklevel=2,
         )
-    return Listing(path, read_list(listed, images, around, remarks), classes)
+    return Listing(path, read_list(listed, images, [Path(), *around, listed.parent], remarks), classes)
 
 
 def _options(path: Path) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -80,15 +81,18 @@ def kind_of(path: Path) -> Kind:
         EvaluationError: there is none, or it is none of these.
     """
     try:
-        if os.path.isdir(path):
+        mode = os.stat(path).st_mode
+        if stat.S_ISDIR(mode):
             return "folder"
+        if (by_suffix := _BY_SUFFIX.get(path.suffix.lower())) is not None:
+            return by_suffix
+        if not stat.S_ISREG(mode):
+            return "coco"  # a pipe can be read only once
         with open(path, "rb") as file:
             begin = file.read(_LOOKED_AT)
     except (OSError, ValueError) as error:
         reason = (isinstance(error, OSError) and error.strerror) or error
         raise EvaluationError(f"cannot read annotations {shown(path)}: {reason}") from None
-    if (by_suffix := _BY_SUFFIX.get(path.suffix.lower())) is not None:
-        return by_suffix
     for kind, pattern in _CONTENTS:
         if pattern.search(begin):
             return kind
@@ -106,7 +110,7 @@ def _listing(
     if kind == "yaml":
         return read_yaml(path, images, names, remarks)
     if kind == "list":
-        return Listing(path, read_list(path, images, [], remarks), named(names(), path))
+        return Listing(path, read_list(path, images, [Path(), path.parent], remarks), named(names(), path))
     return folder_listing(path, images, names)
 
 

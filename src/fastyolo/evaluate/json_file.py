@@ -19,15 +19,28 @@ def load_json(path: Path, kind: str) -> Any:
     Raises:
         EvaluationError: it cannot be read, or is no JSON.
     """
+    return parse_json(path, kind, read_json(path, kind))
+
+
+def read_json(path: Path, kind: str) -> str:
+    """The text of such a file."""
     try:
         with open(path, encoding="utf-8-sig") as file:
-            return json.load(file)
+            return file.read()
     except OSError as error:
         raise EvaluationError(f"cannot read {shown(path)}: {error.strerror}") from None
-    except json.JSONDecodeError as error:
-        reason = f"{error.msg} in line {error.lineno}, column {error.colno}"
     except UnicodeDecodeError:
-        reason = "it is not UTF-8 text"
+        raise EvaluationError(f"{shown(path)} is no {kind}: not JSON: it is not UTF-8 text") from None
+    except ValueError as error:  # a NUL character in the path
+        raise EvaluationError(f"cannot read {shown(path)}: {error}") from None
+
+
+def parse_json(path: Path, kind: str, text: str, *, line: int = 1) -> Any:
+    """What a text says that begins in this line of the file."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        reason = f"{error.msg} in line {error.lineno + line - 1}, column {error.colno}"
     except (ValueError, RecursionError) as error:
         reason = str(error)
     raise EvaluationError(f"{shown(path)} is no {kind}: not JSON: {reason}")

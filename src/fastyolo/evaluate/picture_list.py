@@ -18,11 +18,11 @@ from fastyolo.sources.paths import expand_sources
 _NAMES_FILES = ("obj.names", "classes.txt")
 
 
-def read_list(path: Path, images: Path | None, around: Iterable[Path], remarks: Remarks) -> dict[str, Path]:
+def read_list(path: Path, images: Path | None, folders: Iterable[Path], remarks: Remarks) -> dict[str, Path]:
     """Path of each picture of a list, by the name it has there.
 
-    Names are relative to `images` where it is given, be it with all their folders or without; else to the working
-    directory, as in Darknet, or one of the folders `around`, or the list's own.
+    Names are relative to `images` where it is given, be it with all their folders or without; else to the one of the
+    `folders` that has most of them.
 
     Raises:
         EvaluationError: the list cannot be read or is empty, or a picture is missing.
@@ -32,7 +32,7 @@ def read_list(path: Path, images: Path | None, around: Iterable[Path], remarks: 
         raise EvaluationError(f"{shown(path)} must list pictures, one path a line, got an empty file")
     if images is not None:
         return _in_folder(path, names, images)
-    return dict(zip(names, Bases(path, [Path(), *around, path.parent]).files(names), strict=True))
+    return dict(zip(names, Bases(path, folders).files(names), strict=True))
 
 
 def list_folder(folder: Path, *, recursive: bool = False) -> dict[str, Path]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,9 +11,8 @@ import numpy as np
 
 from fastyolo.errors import EvaluationError
 from fastyolo.evaluate.found import Found
-from fastyolo.evaluate.json_file import Id, JsonObject, is_number, load_json
+from fastyolo.evaluate.json_file import Id, JsonObject, is_number, parse_json, read_json
 from fastyolo.evaluate.results_pictures import ResultPictures
-from fastyolo.evaluate.text_file import read_lines
 from fastyolo.evaluate.truth import GroundTruth, some
 from fastyolo.files import shown
 from fastyolo.names import common_name
@@ -55,25 +53,19 @@ def read_results(path: Path, truth: GroundTruth) -> tuple[Found, list[str]]:
 
 
 def _entries(path: Path) -> list[JsonObject]:
-    try:
-        document = load_json(path, KIND)
-    except EvaluationError as error:
-        if "Extra data" not in str(error):
-            raise
-        return [_line(path, number, line) for number, line in read_lines(path)]
+    text = read_json(path, KIND)
+    lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
+    # JSON Lines: an object in each.
+    if len(lines) > 1 and lines[0][1].lstrip().startswith("{") and lines[0][1].rstrip().endswith("}"):
+        values = [(number, parse_json(path, KIND, line, line=number)) for number, line in lines]
+        return [JsonObject(path, KIND, value, f"line {number}") for number, value in values]
+    document = parse_json(path, KIND, text)
     if isinstance(document, dict) and "source" in document:
         document = [document]
     if not isinstance(document, list):
         hint = "; it is a COCO annotation file" if isinstance(document, dict) and "annotations" in document else ""
         raise EvaluationError(f"{shown(path)} is no {KIND}: it must be an array of detections or of pictures{hint}")
     return [JsonObject(path, KIND, value, f"[{index}]") for index, value in enumerate(document)]
-
-
-def _line(path: Path, number: int, line: str) -> JsonObject:
-    try:
-        return JsonObject(path, KIND, json.loads(line), f"line {number}")
-    except (ValueError, RecursionError) as error:
-        raise EvaluationError(f"{shown(path)} is no {KIND}: line {number} is not JSON: {error}") from None
 
 
 class _Target:

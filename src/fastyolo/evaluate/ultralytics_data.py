@@ -36,10 +36,13 @@ def read_yaml(path: Path, images: Path | None, names: Callable[[], Sequence[str]
         raise EvaluationError(
             f"{shown(path)} must name as many classes as it says, nc: {brief(count)}, got {len(classes)}"
         )
+    values, roots = _values(path, data), _roots(path, data)
+    if images is not None:
+        return Listing(path, list_folder(images, recursive=True), classes)
     pictures: dict[str, Path] = {}
     seen: set[str] = set()
-    for value in _values(path, data):
-        for name, picture in _pictures(path, value, _roots(path, data), images, remarks).items():
+    for value in values:
+        for name, picture in _pictures(path, value, roots, remarks).items():
             if (there := os.path.abspath(picture)) in seen:
                 remarks.add("listed twice", shown(name))
             else:
@@ -106,11 +109,7 @@ def _roots(path: Path, data: Mapping[str, Any]) -> list[Path]:
     return [placed(Path(), root), placed(path.parent, root), path.parent]
 
 
-def _pictures(
-    path: Path, value: str, roots: Sequence[Path], images: Path | None, remarks: Remarks
-) -> Mapping[str, Path]:
-    if images is not None:
-        return list_folder(images, recursive=True)
+def _pictures(path: Path, value: str, roots: Sequence[Path], remarks: Remarks) -> Mapping[str, Path]:
     bases = Bases(path, roots)
     # Roboflow's files say ../valid/images of a folder beside them, which Ultralytics takes without the dots too.
     candidates = [value, *([value[3:]] if value.startswith(("../", "..\\")) else [])]
@@ -124,5 +123,5 @@ def _pictures(
 
 
 def _listed(path: Path, roots: Sequence[Path], remarks: Remarks) -> Mapping[str, Path]:
-    """Of a list; what begins with ./ is relative to it."""
-    return read_list(path, None, [path.parent, *roots], remarks)
+    """Of a list, to which what begins with ./ is relative."""
+    return read_list(path, None, [path.parent, *roots, Path()], remarks)
