@@ -24,6 +24,7 @@ from fastyolo.evaluate import evaluate  # noqa: E402
 from fastyolo.export import export  # noqa: E402
 from fastyolo.export.build import supported_layers  # noqa: E402
 from fastyolo.export.fetch import OFFICIAL_CFG  # noqa: E402
+from fastyolo.export.vela import compile_model  # noqa: E402
 from report import write_between_marks  # noqa: E402
 
 Size = tuple[int, int]
@@ -52,6 +53,8 @@ def main() -> None:
         print(_name(size), json.dumps(rows[size]), flush=True)
     for size, milliseconds in _times({size: Path(row["int8"]["path"]) for size, row in rows.items()}).items():
         rows[size]["invoke_ms"] = milliseconds
+    for row in rows.values():
+        row["vela_ms"] = _estimate(Path(row["int8"]["path"]), arguments.output / "vela")
     if arguments.wheel is not None:
         works = [Work.of(_name(size), Path(row["int8"]["path"]), _hopper()) for size, row in rows.items()]
         for size, counts in zip(rows, count_instructions(arguments.wheel, works), strict=True):
@@ -80,6 +83,12 @@ def _quality(size: Size, coco: Path, output: Path) -> Row:
     return row
 
 
+def _estimate(model: Path, folder: Path) -> float:
+    """What Vela says of one inference on the i.MX 93's Ethos-U65: an estimate, not a measurement."""
+    _, compiled = compile_model(model, target="imx93", output_dir=folder)
+    return compiled.milliseconds
+
+
 def _times(models: Mapping[Size, Path]) -> dict[Size, float]:
     """Median milliseconds of one `invoke()` with one thread; the networks take turns, so that all see the same load."""
     detectors = {size: Detector(path, threads=1) for size, path in models.items()}
@@ -106,7 +115,7 @@ def _name(size: Size) -> str:
 def _accuracy_table(rows: Mapping[Size, Row]) -> Iterator[str]:
     yield from _head(
         "`--sizes`", "GMAC", "of 416's", "AP50 float32", "AP50 int8", "int8 costs", "AP float32", "AP int8",
-        "int8 costs", "int8 file, MB", "`invoke()`, of 416's",
+        "int8 costs", "int8 file, MB", "`invoke()` on x86-64, of 416's", "Vela's estimate for the i.MX 93, ms",
     )  # fmt: skip
     reference = rows[REFERENCE]
     for size, row in rows.items():
@@ -119,6 +128,7 @@ def _accuracy_table(rows: Mapping[Size, Row]) -> Iterator[str]:
             *_compared(real["ap"], integer["ap"]),
             f"{integer['bytes'] / 1e6:.2f}",
             f"{row['invoke_ms'] / reference['invoke_ms']:.2f}",
+            f"{row['vela_ms']:.1f}",
         ]
         yield f"| {' | '.join(cells)} |"
 
