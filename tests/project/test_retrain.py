@@ -121,9 +121,8 @@ def test_the_page_from_a_training_to_a_board(training: Path, board: Path, wheel:
     assert {"tv", "tvmonitor"} & {entry["name"] for entry in found[0]["detections"]}
 
 
-def ap50(table: str) -> float:
-    """The second of COCO's numbers, or whatever column is called so, as `evaluate` prints them."""
-    head, _, row = next(
-        rows for rows in zip(*(table.splitlines()[at:] for at in range(3)), strict=False) if "AP50" in rows[0]
-    )
-    return float(dict(zip(*([cell.strip() for cell in row.split("|")] for row in (head, row)), strict=True))["AP50"])
+def ap50(text: str) -> float:
+    """That of all classes, as `evaluate` prints it."""
+    rows = [[cell.strip() for cell in row.split("|")] for row in text.splitlines() if row.startswith("|")]
+    head = next(index for index, row in enumerate(rows) if "AP50" in row)
+    return float(rows[head + 2][rows[head].index("AP50")])
