@@ -31,12 +31,18 @@ def lines() -> list[str]:
     return "".join(blocks).replace("my_416_", "my_320_").splitlines()
 
 
-@pytest.fixture
-def training(coco_dir: Path, tmp_path: Path) -> Path:
-    """What Darknet's trainings leave: my.cfg, my_best.weights and data/."""
-    network = coco_dir.parent / "networks" / "yolo-fastest-1.1.cfg"
-    if not network.exists():
+@pytest.fixture(scope="session")
+def network(coco_dir: Path) -> Path:
+    """A .cfg with its .weights beside it, which is no part of the project."""
+    path = coco_dir.parent / "networks" / "yolo-fastest-1.1.cfg"
+    if not path.exists():
         pytest.skip("needs the network, beside the COCO pictures")
+    return path
+
+
+@pytest.fixture
+def training(network: Path, coco_dir: Path, tmp_path: Path) -> Path:
+    """What Darknet's trainings leave: my.cfg, my_best.weights and data/."""
     shutil.copy(network, tmp_path / "my.cfg")
     shutil.copy(network.with_suffix(".weights"), tmp_path / "my_best.weights")
     data = tmp_path / "data"
@@ -100,7 +106,9 @@ def write(path: Path, line: str) -> None:
     path.chmod(0o755)
 
 
-def test_the_page_from_a_training_to_a_board(training: Path, board: Path, wheel: Path) -> None:
+# The network comes first: where it is missing, no wheel is built for nothing.
+@pytest.mark.usefixtures("network", "board")
+def test_the_page_from_a_training_to_a_board(training: Path, wheel: Path) -> None:
     ours = Path(sys.executable).parent
     environment = {**os.environ, "PATH": f"{training / 'commands'}:{ours}:{os.environ['PATH']}"}
     said = []
