@@ -22,6 +22,8 @@ README = (REPOSITORY / "README.md").read_text()
 EXPORT = (REPOSITORY / "docs" / "export.md").read_text()
 CAMERAS = (REPOSITORY / "docs" / "cameras.md").read_text()
 EVALUATE = (REPOSITORY / "docs" / "evaluate.md").read_text()
+SIZES = (REPOSITORY / "docs" / "sizes.md").read_text()
+RETRAIN = (REPOSITORY / "docs" / "retrain.md").read_text()
 
 
 def blocks(language: str, text: str = README) -> list[str]:
@@ -104,6 +106,15 @@ def test_shell_snippets_about_exporting_run_one_after_the_other(folder: Path, of
         assert (folder / "models" / name).is_file(), name
 
 
+def test_what_sizes_cost_is_listed_without_weights(folder: Path) -> None:
+    write_network(folder, tiny(), name="my")
+    exporting, listing = "".join(blocks("sh", SIZES)).splitlines()
+    assert "--dry-run" not in exporting  # three sizes of the official network: minutes
+    run = fastyolo(*shlex.split(listing, comments=True)[1:], cwd=folder)
+    assert run.returncode == 0, run.stderr
+    assert [row.split()[1] for row in run.stdout.splitlines()[2:]] == ["320", "416", "256x416"]
+
+
 @pytest.mark.slow
 def test_shell_snippets_about_evaluating_run_one_after_the_other(folder: Path) -> None:
     write_labelled(folder)
@@ -128,11 +139,12 @@ def write_labelled(folder: Path) -> None:
 
 
 def test_every_option_it_names_exists() -> None:
-    commands = ("detect", "export", "compile", "evaluate", "info")
+    commands = ("detect", "export", "compile", "evaluate", "info", "doctor")
     known = " ".join(fastyolo(command, "--help", COLUMNS="200").stdout for command in commands)
     without_pip = re.sub(r"^    pip .*(\n {8}.*)*", "", README, flags=re.MULTILINE)
     assert "--find-links" not in without_pip
-    for option in set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", without_pip + EXPORT + EVALUATE + CAMERAS)):
+    pages = without_pip + EXPORT + EVALUATE + CAMERAS + SIZES + RETRAIN
+    for option in set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", pages)):
         assert re.search(rf"{option}\b", known), option
 
 

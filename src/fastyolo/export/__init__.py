@@ -10,12 +10,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from fastyolo.darknet import read_cfg, read_weights, spec_from_cfg, with_input_size
+from fastyolo.darknet import Convolutional, read_cfg, spec_from_cfg, with_input_size
 from fastyolo.errors import ExportError, OptionError
+from fastyolo.export.activations import check_integer_activations
 from fastyolo.export.build import BATCH_NORM_EPSILON, build_graph, supported_layers
 from fastyolo.export.fetch import OFFICIAL_CFG, Progress, fetch_weights
 from fastyolo.export.graph import INPUT_NAME, Graph
 from fastyolo.export.output import write_files
+from fastyolo.export.source import numbers_of
 from fastyolo.export.targets import check_target, resolve_weights
 from fastyolo.letterbox import ResizeMode, check_resize
 from fastyolo.metadata import append_metadata
@@ -53,6 +55,8 @@ class ExportResult:
         pictures: how many calibrated.
         compiled: the file for the NPU and what its compiler says about it, if a target was given.
         report: what quantisation chose for every tensor and what it cost, if an int8 or quant file was made.
+        weight_scales: how many scales the weights of that file have.
+        multiply_adds: how often a product is added up for one picture, in all convolutions.
     """
 
     paths: Mapping[Format, Path]
@@ -61,6 +65,8 @@ class ExportResult:
     pictures: int = 0
     compiled: tuple[Path, Compiled] | None = None
     report: QuantisationReport | None = None
+    weight_scales: WeightScales | None = None
+    multiply_adds: int = 0
 
 
 @dataclass
@@ -135,7 +141,7 @@ def export(
     """
     if resize is not None:
         check_resize(resize)
-    formats = _check_formats(formats, calibration)
+    formats = check_formats(formats, calibration)
     if (cfg is None) != (weights is None):
         raise OptionError("a network needs both its .cfg and its .weights, got only one of them")
     check_target(target, formats)
@@ -154,8 +160,10 @@ def export(
         if input_size is not None:
             description = with_input_size(description, input_size)
         layers = supported_layers(description)
+        if set(formats) - {"float32"}:
+            check_integer_activations(layers)
         spec = _with_use(spec_from_cfg(description, names), resize, nms)
-        numbers, source_sha256 = read_weights(weights, layers)
+        numbers, source_sha256 = numbers_of(weights, layers)
         graph = build_graph(description, numbers, batch_norm_epsilon=batch_norm_epsilon)
     metadata = {
         **spec.to_dict(),
@@ -179,7 +187,9 @@ def export(
     with clock.step("write"):
         write_files(contents if compiled is None else {**contents, compiled[0]: compiled[1].content})
     pictures = metadata["calibration"]["count"] if "calibration" in metadata else 0
-    return ExportResult(paths, spec, clock.seconds, pictures, compiled, report)
+    scales = None if report is None else weight_scales
+    multiply_adds = sum(layer.multiply_accumulates for layer in layers if isinstance(layer, Convolutional))
+    return ExportResult(paths, spec, clock.seconds, pictures, compiled, report, scales, multiply_adds)
 
 
 def _quantise(
@@ -252,7 +262,8 @@ def _compile(
     return source.parent / f"model_{target}" / f"{source.stem}_vela.tflite", compiled
 
 
-def _check_formats(formats: Sequence[Format] | None, calibration: Calibration | None) -> tuple[Format, ...]:
+def check_formats(formats: Sequence[Format] | None, calibration: Calibration | None) -> tuple[Format, ...]:
+    """What will be written; `OptionError` for what is no format, or needs pictures that are not there."""
     if formats is None:
         return ("float32",) if calibration is None else FORMATS
     for kind in formats:

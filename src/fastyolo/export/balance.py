@@ -25,6 +25,7 @@ from fastyolo.export.calibrate import Statistics, activated_tensors
 from fastyolo.export.equalise import Channels, equalising_factors, tied_channels
 from fastyolo.export.flow import Flow, measure_flow
 from fastyolo.export.graph import Convolution, Graph, scale_groups
+from fastyolo.export.grouped import GroupedTerm
 
 Float64Array = npt.NDArray[np.float64]
 Int64Array = npt.NDArray[np.int64]
@@ -111,7 +112,7 @@ def weight_importance(
         if isinstance(operation, Convolution):
             source, target = operation.inputs[0], operation.outputs[0]
             read = flow.variance[channels.ids[source]] / factors[source] ** 2
-            found[target] = np.outer(flow.relevance[target] * factors[target] ** 2, read)
+            found[target] = (flow.relevance[target] * factors[target] ** 2)[:, None] * operation.by_filter(read)
     return found
 
 
@@ -131,26 +132,25 @@ def _tensor_terms(graph: Graph, channels: Channels, flow: Flow) -> list[_Term]:
     return terms
 
 
-def _weight_terms(graph: Graph, channels: Channels, flow: Flow, share: float) -> list[_Term]:
-    terms = []
+def _weight_terms(graph: Graph, channels: Channels, flow: Flow, share: float) -> list[_Term | GroupedTerm]:
+    terms: list[_Term | GroupedTerm] = []
     for operation in graph.operations:
         if isinstance(operation, Convolution):
             source, target = operation.inputs[0], operation.outputs[0]
             columns = channels.ids[source]
             positions = operation.weights.shape[1] * operation.weights.shape[2]
-            terms.append(
-                _Term(
-                    np.abs(operation.weights).max(axis=(1, 2)).astype(np.float64) / 127,
-                    channels.ids[target],
-                    flow.relevance[target],
-                    columns,
-                    flow.variance[columns] * positions * share,
-                )
-            )
+            sizes = np.abs(operation.weights).max(axis=(1, 2)).astype(np.float64) / 127
+            rows, relevance = channels.ids[target], flow.relevance[target]
+            spread = flow.variance[columns] * positions * share
+            if operation.groups == 1:
+                terms.append(_Term(sizes, rows, relevance, columns, spread))
+            else:
+                seen = operation.by_filter(columns), operation.by_filter(spread)
+                terms.append(GroupedTerm(sizes, rows, relevance, *seen, NORM))
     return terms
 
 
-def _minimised(terms: list[_Term], logs: Float64Array, free: npt.NDArray[np.bool_]) -> Float64Array:
+def _minimised(terms: list[_Term | GroupedTerm], logs: Float64Array, free: npt.NDArray[np.bool_]) -> Float64Array:
     """Adam (Kingma and Ba, 2014) on the logarithm of the whole cost, with a rate that falls to nothing."""
     first, second = np.zeros_like(logs), np.zeros_like(logs)
     for step in range(1, STEPS + 1):

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastyolo.errors import ExportError
-from fastyolo.export.graph import Add, Convolution, Graph, LeakyRelu
+from fastyolo.export.graph import Add, Convolution, Graph, HardSwish, LeakyRelu, Mean, Multiply
 from fastyolo.export.int8 import Quantization
 from fastyolo.export.relevance import tensor_relevance
 from fastyolo.export.tflite import write_tflite
@@ -145,8 +145,9 @@ class Observer:
 
 
 def measured_tensors(graph: Graph) -> tuple[str, ...]:
-    """The tensors whose values cannot be derived from others: what convolutions and additions put out."""
-    return tuple(op.outputs[0] for op in graph.operations if isinstance(op, Convolution | Add))
+    """The tensors whose values cannot be derived from the histograms of others, and whose scale is free."""
+    kinds = Convolution | Add | Multiply | Mean | HardSwish
+    return tuple(op.outputs[0] for op in graph.operations if isinstance(op, kinds))
 
 
 def activated_tensors(graph: Graph) -> dict[str, str]:
