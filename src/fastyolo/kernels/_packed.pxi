@@ -12,7 +12,11 @@ cdef void _resize_packed(
         above = _source_row(plan, 0, source, 0)
         below = _source_row(plan, 0, min(source + 1, plan.source_height - 1), 1)
         _blend_packed(plan, kind, above, below, plan.row_weights[row])
-        _store_row(plan, out, row)
+        if plan.channels == 1:
+            _weigh_row(plan)
+            _store_grey(plan, &out[plan.y + row, plan.x, 0])
+        else:
+            _store_row(plan, out, row)
 
 
 cdef inline void _blend_packed(
