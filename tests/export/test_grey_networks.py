@@ -184,7 +184,7 @@ def test_sources_are_taken_as_ever(files: dict[str, Path], noise: Path) -> None:
 def test_commands_take_a_grey_network(files: dict[str, Path], tmp_path: Path, noise: Path) -> None:
     said = fastyolo("info", "--model", files["int8"]).stdout
     assert "(1, 64, 96, 1) int8" in said
-    assert "grey, made of images in any color" in said
+    assert "grey, also made of images in colour, black 0, white 1" in said
     record = json.loads(fastyolo("info", "--model", files["int8"], "--format", "json").stdout)
     assert record["model"]["input"]["color"] == "grey"
     assert record["model"]["metadata"]["channels"] == 1
@@ -286,6 +286,9 @@ def test_a_cfg_of_other_channels_is_one_line(tmp_path: Path, channels: str) -> N
     with pytest.raises(ExportError, match=expected):
         export(*network, output_dir=tmp_path / "out")
     assert not (tmp_path / "out").exists()
+    done = fastyolo("export", network[0], "--dry-run")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert one_line(done.stderr).endswith(f"or channels=1 (grey) in [net], got {channels}")
     assert ModelSpec.from_cfg(network[0]).channels == int(channels)  # heads of whatever input can be decoded
 
 

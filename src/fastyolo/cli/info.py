@@ -173,8 +173,9 @@ def _input_text(tensor: dict[str, Any]) -> list[str]:
         return [text]
     wanted = tensor["range"]
     levels = "unknown: needs --input-range" if wanted is None else f"{wanted[0]:g}, white {wanted[1]:g}"
-    color = "grey, made of images in any color" if tensor["color"] == "grey" else "RGB"
-    return [text, f'{color} (arrays are RGB: color="bgr" for OpenCV\'s), black {levels}']
+    if tensor["color"] == "grey":
+        return [text, f"grey, also made of images in colour, black {levels}"]
+    return [text, f'RGB (arrays too: color="bgr" for OpenCV\'s), black {levels}']
 
 
 def _listing(title: str, rows: list[str]) -> list[str]:

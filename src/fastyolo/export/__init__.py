@@ -154,7 +154,7 @@ def export(
         description = read_cfg(cfg)
         if input_size is not None:
             description = with_input_size(description, input_size)
-        _check_channels(description)
+        check_channels(description)
         layers = supported_layers(description)
         spec = _with_use(spec_from_cfg(description, names), resize, nms)
         numbers, source_sha256 = read_weights(weights, layers)
@@ -263,7 +263,7 @@ def _check_formats(formats: Sequence[Format] | None, calibration: Calibration | 
     return tuple(dict.fromkeys(formats))
 
 
-def _check_channels(description: Cfg) -> None:
+def check_channels(description: Cfg) -> None:
     """Raise `ExportError` for a network that takes neither RGB nor grey: nothing could prepare its input."""
     channels = description.input_shape[2]
     if channels not in PICTURE_CHANNELS:

@@ -116,7 +116,7 @@ class Observer:
     quantization: Quantization | None = None
 
     def run(self, inputs: Iterable[UInt8Array]) -> Iterator[dict[str, Float32Array]]:
-        """Yield, per uint8 (height, width, channels) picture, the named tensors as float32 (1, rows, columns, depth)."""
+        """Yield, per uint8 (height, width, channels) picture, the named tensors: float32 (1, rows, columns, n)."""
         from ai_edge_litert.interpreter import Interpreter
 
         content = write_tflite(self.graph, self.quantization, also_output=self.names)

@@ -19,7 +19,8 @@ cdef void _resize_packed(
             _store_row(plan, out, row)
 
 
-cdef inline void _blend_packed(
+# Not inline: with what is around it, which differs by tensor, gcc would run out of registers for its loop.
+cdef void _blend_packed(
     Resizer plan, const pixel_t* kind, const unsigned char* above, const unsigned char* below, int16_t row_weight
 ) noexcept nogil:
     """Blend two source rows into `plan.row`."""
