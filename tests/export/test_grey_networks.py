@@ -9,7 +9,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
+from PIL import Image
 
+from clips import decoded, make_clip, moving, planes_of
 from command import fastyolo, one_line
 from darknet_networks import smallest, tiny, write_network, yolov4_tiny
 from fastyolo import Detector, EvaluationError, ExportError, ModelError, ModelSpec, SpecError, stream
@@ -181,6 +183,22 @@ def test_sources_are_taken_as_ever(files: dict[str, Path], noise: Path) -> None:
     assert len(json.loads(done.stdout)[0]["detections"]) == len(expected)
 
 
+def test_of_a_video_the_luma_alone_is_seen(files: dict[str, Path], tmp_path: Path, hopper: UInt8) -> None:
+    """As its decoder left it: a frame without its colours is the same frame."""
+    clip = tmp_path / "clip.mp4"
+    make_clip(clip, moving(Image.fromarray(hopper), 3))
+    detector = Detector(files["int8"], score_threshold=0.02)
+    with stream(clip, detector=detector) as found:
+        streamed = list(found)
+    frames = decoded(clip)
+    assert len(streamed) == len(frames) == 3
+    for one, frame in zip(streamed, frames, strict=True):
+        luma, *chroma = planes_of(frame)
+        grey = (luma, *[np.full_like(plane, 128) for plane in chroma])
+        assert len(one) > 0
+        np.testing.assert_array_equal(one.xyxy, detector(grey, color="i420").xyxy)
+
+
 def test_commands_take_a_grey_network(files: dict[str, Path], tmp_path: Path, noise: Path) -> None:
     said = fastyolo("info", "--model", files["int8"]).stdout
     assert "(1, 64, 96, 1) int8" in said
@@ -202,6 +220,20 @@ def test_commands_take_a_grey_network(files: dict[str, Path], tmp_path: Path, no
     (tmp_path / "truth.json").write_text(json.dumps(truth))
     done = fastyolo("evaluate", "--images", noise, "--annotations", tmp_path / "truth.json", "--model", files["int8"])
     assert done.returncode == 0, done.stderr
+
+
+def test_its_heads_are_decoded_in_a_pipeline_of_nnstreamer(files: dict[str, Path], noise: Path) -> None:
+    from fastyolo.nnstreamer.filter import Filter
+
+    detector = Detector(files["int8"], score_threshold=0.02)
+    expected = detector(noise / "3.png")
+    session = detector.session
+    decode = Filter([f"model:{files['int8']}", "output:json", "score_threshold:0.02"])
+    decode.negotiate([(tensor.shape[::-1], tensor.dtype) for tensor in session.outputs])
+    (line,) = decode.invoke([session.output_view(tensor).copy().ravel() for tensor in session.outputs])
+    found = json.loads(bytes(line))
+    assert (found["width"], found["height"]) == (96, 64)
+    assert [item["class_id"] for item in found["detections"]] == expected.class_id.tolist()
 
 
 def test_the_ladder_is_for_rgb_alone(files: dict[str, Path]) -> None:
