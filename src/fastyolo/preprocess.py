@@ -154,7 +154,7 @@ def to_rgb(frame: Frame) -> UInt8Array:
 
 def check_channels(channels: int) -> int:
     """Return `channels` if pictures can be made into so many, else raise `OptionError`."""
-    if isinstance(channels, bool) or channels not in PICTURE_CHANNELS:
+    if type(channels) is not int or channels not in PICTURE_CHANNELS:
         raise OptionError(f"channels must be 3 (RGB) or 1 (grey), got {brief(channels)}")
     return channels
 

@@ -178,7 +178,7 @@ def test_a_tensor_of_other_channels_is_refused() -> None:
     assert Preprocessor((32, 32), channels=1).fill(frame, tensor) is tensor
 
 
-@pytest.mark.parametrize("channels", [0, 2, 4, True, None, "3", 10**9])
+@pytest.mark.parametrize("channels", [0, 2, 4, True, None, "3", 3.0, np.ones(3), 10**9])
 def test_other_channels_are_refused(channels: Any) -> None:
     with pytest.raises(OptionError, match=r"channels must be 3 \(RGB\) or 1 \(grey\), got"):
         Preprocessor((32, 32), channels=channels)

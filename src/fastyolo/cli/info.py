@@ -61,6 +61,7 @@ def info(
         "machine": machine_record(),
     }
     record["video"] = _video_record()
+    record["runtimes"], record["device"] = {}, None
     try:
         record["runtimes"], session = _try_runtimes(path, device, threads, bytes_from_option(max_memory), allow_cpu)
         record["device"] = _device_record(session)
@@ -133,8 +134,8 @@ def _as_text(record: dict[str, Any]) -> str:
         f"python       {machine['python']}, {machine['libc']}",
         f"video        {'av ' + record['video']['av'] if record['video']['av'] else 'needs the package av'}",
         *_listing("cameras", [f"{path}, {what}" for path, what in record["video"]["cameras"].items()]),
-        *_listing("runtimes", [f"{name}: {state}" for name, state in record.get("runtimes", {}).items()]),
-        *_listing("device", _device_text(record["device"]) if "device" in record else []),
+        *_listing("runtimes", [f"{name}: {state}" for name, state in record["runtimes"].items()]),
+        *_listing("device", _device_text(record["device"])),
         f"model        {model['path']} ({model['bytes'] / 1e6:.1f} MB)",
         *_listing("input", [text for tensor in model["inputs"] for text in _input_text(tensor)]),
         *_listing("outputs", [_tensor_text(tensor) for tensor in model["outputs"]]),
@@ -154,7 +155,10 @@ def _as_text(record: dict[str, Any]) -> str:
     return "\n".join(map(printable, [*lines, *_listing("heads", heads), *last]))
 
 
-def _device_text(device: dict[str, Any]) -> list[str]:
+def _device_text(device: dict[str, Any] | None) -> list[str]:
+    """What runs the model, nothing where none can."""
+    if device is None:
+        return []
     from fastyolo.runtime.ran import Ran
 
     ran = str(Ran(**device["ran"])) if device["ran"] is not None else "the runtime does not tell which operators"
