@@ -222,6 +222,7 @@ def _say_more(results: list[ExportResult], target: Target | None, *, calibrated:
 def _list_layers(cfg: Path | None, input_size: tuple[int, int] | None) -> None:
     from fastyolo.cli.layers import layer_table
     from fastyolo.darknet import read_cfg, spec_from_cfg, with_input_size
+    from fastyolo.export import check_channels
     from fastyolo.export.build import supported_layers
     from fastyolo.export.fetch import OFFICIAL_CFG
 
@@ -230,5 +231,7 @@ def _list_layers(cfg: Path | None, input_size: tuple[int, int] | None) -> None:
         description = with_input_size(description, input_size)
     with warnings_as_lines():
         layers = supported_layers(description)
-        spec_from_cfg(description)  # for what it would refuse
+        # For what these would refuse.
+        check_channels(description)
+        spec_from_cfg(description)
     print("\n".join(layer_table(layers, description.input_shape)))

@@ -182,6 +182,7 @@ class _Network:
         )
         self._preprocess = Preprocessor(
             self.spec.input_size,
+            channels=self.spec.channels,
             dtype=self.input.dtype,
             quantization=self.input.quantization,
             resize=self.resize,
@@ -238,8 +239,10 @@ def _check_pair(integer: _Network, real: _Network) -> None:
     if replace(integer.spec, resize=real.spec.resize, nms=real.spec.nms) != real.spec:
         raise EvaluationError(
             f"the ladder's models must be of one network, but {shown(integer.path)} and {shown(real.path)} differ in "
-            "input size, classes or heads"
+            "input size, channels, classes or heads"
         )
+    if integer.spec.channels != 3:
+        raise EvaluationError("the reference recipe's rules know no grey networks, only ones that take RGB")
     if any(head.new_coords for head in integer.spec.heads):
         raise EvaluationError("the reference recipe's rules know no networks with new_coords=1")
 

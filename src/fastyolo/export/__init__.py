@@ -15,16 +15,17 @@ from fastyolo.errors import ExportError, OptionError
 from fastyolo.export.activations import check_integer_activations
 from fastyolo.export.build import BATCH_NORM_EPSILON, build_graph, supported_layers
 from fastyolo.export.fetch import OFFICIAL_CFG, Progress, fetch_weights
-from fastyolo.export.graph import INPUT_NAME, Graph
+from fastyolo.export.graph import Graph
 from fastyolo.export.output import write_files
 from fastyolo.export.source import numbers_of
 from fastyolo.export.targets import check_target, resolve_weights
 from fastyolo.letterbox import ResizeMode, check_resize
 from fastyolo.metadata import append_metadata
 from fastyolo.names import COCO_NAMES
-from fastyolo.spec import ModelSpec, NmsKind
+from fastyolo.spec import PICTURE_CHANNELS, ModelSpec, NmsKind
 
 if TYPE_CHECKING:
+    from fastyolo.darknet import Cfg
     from fastyolo.export.int8 import Quantization, WeightScales
     from fastyolo.export.pictures import Calibration
     from fastyolo.export.recipe import Effort
@@ -159,6 +160,7 @@ def export(
         description = read_cfg(cfg)
         if input_size is not None:
             description = with_input_size(description, input_size)
+        check_channels(description)
         layers = supported_layers(description)
         if set(formats) - {"float32"}:
             check_integer_activations(layers)
@@ -209,10 +211,8 @@ def _quantise(
     from fastyolo.export.report import measure
 
     recipe = Recipe.of(effort)
-    if graph.shapes[INPUT_NAME][2] != 3:
-        raise ExportError(f"calibration needs a network with channels=3, got {graph.shapes[INPUT_NAME][2]}")
     files = find_pictures(calibration)
-    pictures = Pictures(files, spec.input_size, spec.resize)
+    pictures = Pictures(files, spec.input_size, spec.resize, spec.channels)
     with clock.step("calibrate"):
         listed = describe_pictures(files)
         tick = clock.ticker("calibrate", len(files))
@@ -221,11 +221,11 @@ def _quantise(
     with clock.step("quantise"):
         graph, quantization = quantise(graph, statistics, weight_scales, weight_share=recipe.weight_share)
         del statistics  # large, and no longer needed
-        some = list(Pictures(_evenly(files, recipe.refining), spec.input_size, spec.resize))
+        some = list(Pictures(_evenly(files, recipe.refining), spec.input_size, spec.resize, spec.channels))
         tick = clock.ticker("quantise", len(quantization.convolutions))
         quantization = refine(graph, quantization, some, learned_rounding=recipe.learned_rounding, tick=tick)
     with clock.step("report"):
-        few = Pictures(_evenly(files, REPORTED_PICTURES), spec.input_size, spec.resize)
+        few = Pictures(_evenly(files, REPORTED_PICTURES), spec.input_size, spec.resize, spec.channels)
         report = measure(graph, quantization, few, sigmoid_outputs=not spec.heads[0].new_coords)
     description = {
         "effort": effort,
@@ -272,6 +272,14 @@ def check_formats(formats: Sequence[Format] | None, calibration: Calibration | N
         if kind != "float32" and calibration is None:
             raise OptionError(f"format {kind} needs calibration pictures, got none")
     return tuple(dict.fromkeys(formats))
+
+
+def check_channels(description: Cfg) -> None:
+    """Raise `ExportError` for a network that takes neither RGB nor grey: nothing could prepare its input."""
+    channels = description.input_shape[2]
+    if channels not in PICTURE_CHANNELS:
+        expected = "channels=3 (RGB) or channels=1 (grey) in [net]"
+        raise ExportError(str(description.net.error(expected, str(channels), key="channels")))
 
 
 def _check_pictures(calibration: Calibration) -> None:

@@ -116,7 +116,7 @@ class Observer:
     quantization: Quantization | None = None
 
     def run(self, inputs: Iterable[UInt8Array]) -> Iterator[dict[str, Float32Array]]:
-        """Yield, per uint8 (height, width, 3) picture, the named tensors as float32 (1, rows, columns, channels)."""
+        """Yield, per uint8 (height, width, channels) picture, the named tensors: float32 (1, rows, columns, n)."""
         from ai_edge_litert.interpreter import Interpreter
 
         content = write_tflite(self.graph, self.quantization, also_output=self.names)
@@ -164,7 +164,7 @@ def calibrate(
     relevance_step: int = 1,
     seed: int = 0,
 ) -> dict[str, Statistics]:
-    """Run the float network over uint8 (height, width, 3) pictures; return statistics of every measured tensor.
+    """Run the float network over uint8 (height, width, channels) pictures; return statistics of every measured tensor.
 
     The relevance of a value in front of a leaky ReLU is that of the value behind it. Every `relevance_step`-th picture
     gives relevances, beginning with the first; `seed` is that of the signs they take.
