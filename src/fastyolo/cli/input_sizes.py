@@ -34,7 +34,7 @@ def parse_sizes(text: str) -> list[Size]:
 
 def report_path(report: Path, size: Size) -> Path:
     """FILE_SIZE of FILE, as the models are called."""
-    from fastyolo.export.sizes import size_name
+    from fastyolo.export import size_name
 
     return report.with_name(f"{report.stem}_{size_name(size)}{report.suffix}")
 
@@ -75,7 +75,7 @@ def _head_snr(result: ExportResult, path: Path) -> float | None:
 
 def sizes_table(results: Sequence[ExportResult]) -> str:
     """A row for every file: what one picture costs in it, and what int8 has cost it."""
-    from fastyolo.export.sizes import size_name
+    from fastyolo.export import size_name
 
     rows = []
     for result in results:
@@ -97,8 +97,9 @@ def sizes_table(results: Sequence[ExportResult]) -> str:
 def sizes_to_come(cfg: Path | None, sizes: Sequence[Size]) -> str:
     """What a network of each size computes; needs no weights."""
     from fastyolo.darknet import Convolutional, network_layers, read_cfg, with_input_size
+    from fastyolo.export import size_name
     from fastyolo.export.fetch import OFFICIAL_CFG
-    from fastyolo.export.sizes import check_sizes, size_name
+    from fastyolo.export.sizes import check_sizes
 
     cfg = OFFICIAL_CFG if cfg is None else cfg
     check_sizes(cfg, sizes)

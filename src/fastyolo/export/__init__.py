@@ -178,7 +178,7 @@ def export(
         quantization, report, metadata["calibration"] = _quantise(
             graph, spec, calibration, effort, weight_scales, clock
         )
-    folder, stem = Path(output_dir), f"{Path(cfg).stem}_{_size(spec)}"
+    folder, stem = Path(output_dir), f"{Path(cfg).stem}_{size_name(spec.input_size)}"
     paths = {kind: folder / f"{stem}_{kind}.tflite" for kind in formats}
     with clock.step("write"):
         contents = {paths[kind]: append_metadata(_content(graph, quantization, kind), metadata) for kind in formats}
@@ -282,6 +282,12 @@ def check_channels(description: Cfg) -> None:
         raise ExportError(str(description.net.error(expected, str(channels), key="channels")))
 
 
+def size_name(size: tuple[int, int]) -> str:
+    """ "416", or "256x416": height x width, as in files' names."""
+    height, width = size
+    return str(height) if height == width else f"{height}x{width}"
+
+
 def _check_pictures(calibration: Calibration) -> None:
     from fastyolo.export.pictures import find_pictures
 
@@ -290,11 +296,6 @@ def _check_pictures(calibration: Calibration) -> None:
 
 def _with_use(spec: ModelSpec, resize: ResizeMode | None, nms: NmsKind | None) -> ModelSpec:
     return replace(spec, resize=resize or spec.resize, nms=nms or spec.nms)
-
-
-def _size(spec: ModelSpec) -> str:
-    height, width = spec.input_size
-    return str(height) if height == width else f"{height}x{width}"
 
 
 def _version() -> str:

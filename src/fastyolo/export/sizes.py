@@ -10,7 +10,7 @@ from typing import Any
 
 from fastyolo.darknet import read_cfg, spec_from_cfg, with_input_size
 from fastyolo.errors import ExportError, OptionError
-from fastyolo.export import ExportResult, StrPath, check_formats, export
+from fastyolo.export import ExportResult, StrPath, check_channels, check_formats, export, size_name
 from fastyolo.export.build import supported_layers
 from fastyolo.export.fetch import OFFICIAL_CFG, fetch_weights
 from fastyolo.export.pictures import Calibration, find_pictures
@@ -66,16 +66,11 @@ def check_sizes(cfg: StrPath, sizes: Sequence[Size]) -> None:
         if times > 1:
             raise OptionError(f"sizes must differ, got {size_name((height, width))} {times} times")
     description = read_cfg(cfg)
+    check_channels(description)
     for size in sizes:
         resized = with_input_size(description, size)
         supported_layers(resized)
         spec_from_cfg(resized)
-
-
-def size_name(size: Size) -> str:
-    """ "416", or "256x416": height x width, as in files' names."""
-    height, width = size
-    return str(height) if height == width else f"{height}x{width}"
 
 
 def _check_folder(output_dir: StrPath) -> None:
