@@ -7,6 +7,7 @@ import os
 import shlex
 import signal
 import subprocess
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -124,3 +125,26 @@ def test_a_packed_entry_that_is_damaged_is_one_line(tmp_path: Path, bare_model: 
     content[content.index(b"metadata.json", len(bare_model)) + 15] ^= 0xFF
     model.write_bytes(content)
     assert "damaged metadata" in one_line(fastyolo("info", "-m", model).stderr)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_in_a_callback_of_native_code_ends_the_run_behind_it(number: signal.Signals) -> None:
+    """PyAV prints what is raised while it writes, and goes on."""
+    script = f"""
+import os
+from fastyolo.callbacks import called_by_native_code
+from fastyolo.cli.signals import handle_signals, raise_received
+@called_by_native_code
+def write():
+    os.kill(os.getpid(), {int(number)})
+    for _ in range(1000): pass
+    return "whole"
+handle_signals()
+print(write(), flush=True)
+try:
+    raise_received()
+except BaseException as error:
+    print(type(error).__name__)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["whole", "KeyboardInterrupt" if number == signal.SIGINT else "SystemExit"]

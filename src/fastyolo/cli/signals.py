@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 from types import FrameType
 
+from fastyolo.callbacks import inside_native_code
+
 _received: int | None = None
 
 
@@ -21,12 +23,14 @@ def received() -> int | None:
 
 
 def raise_received() -> None:
-    """End the run if a signal came: native code that calls back into Python may have lost its exception."""
+    """End the run if a signal came while native code called back into Python, where no exception gets through."""
     if _received is not None:
         _receive(_received, None)
 
 
-def _receive(number: int, _frame: FrameType | None) -> None:
+def _receive(number: int, frame: FrameType | None) -> None:
     global _received
     _received = number
+    if inside_native_code(frame):
+        return
     raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)

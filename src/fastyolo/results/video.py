@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fastyolo.callbacks import called_by_native_code
 from fastyolo.errors import FastYoloError, OptionError
 from fastyolo.files import shown
 from fastyolo.sources.pyav import import_av, reason
@@ -170,6 +171,7 @@ class _Target:
         self._file = open(self._part, "w+b", buffering=0)  # noqa: SIM115
         self._whole = 0
 
+    @called_by_native_code
     def write(self, data: bytes) -> int:
         view = memoryview(data)
         while self.error is None and view:
@@ -181,12 +183,15 @@ class _Target:
             raise self.error
         return len(data)
 
+    @called_by_native_code
     def read(self, size: int) -> bytes:
         return self._file.read(size) or b""
 
+    @called_by_native_code
     def seek(self, offset: int, whence: int = 0) -> int:
         return self._file.seek(offset, whence)
 
+    @called_by_native_code
     def tell(self) -> int:
         return self._file.tell()
 
