@@ -66,7 +66,7 @@ class Session:
     `input_view` and `output_view` give live views of the interpreter's memory. Drop them before `invoke`, which
     refuses to run while one is alive.
 
-    `device` is what runs the network, "cpu" where the one that was asked for took nothing; `ran` counts who took which
+    `device` is what runs the network (`open_session` keeps none that took nothing); `ran` counts who took which
     operators, None where the runtime does not tell; `why` says what chose the device.
     """
 
@@ -81,8 +81,7 @@ class Session:
         self.runtime = runtime
         self._interpreter = interpreter
         self._with_device = device.delegate is not None
-        nothing = self._with_device and self.ran is not None and not self.ran.device
-        self.device = "cpu" if nothing or device.delegate is None else _shown(device)
+        self.device = _shown(device) if self._with_device else "cpu"
         self.why = device.why
         self.threads = threads
         self.first_run = first_run
@@ -206,11 +205,6 @@ def open_session(
             # Without the delegate the CPU has XNNPACK again.
             return Session(_build(name, path, None, threads, xnnpack), name, _cpu_for(found), threads)
     raise _joined(path, problems, delegate)
-
-
-def parse_device(device: str) -> Delegate | None:
-    """ "cpu" -> None; anything else that `find_device` finds -> its `Delegate`."""
-    return find_device(device).delegate
 
 
 def _shown(device: Device) -> str:
