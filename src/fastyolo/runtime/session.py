@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import re
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ import numpy.typing as npt
 from fastyolo.errors import FastYoloError, ModelError, OptionError, RuntimeUnavailableError
 from fastyolo.runtime.devices import Delegate, Device, find_device
 from fastyolo.runtime.first_run import FirstRun
+from fastyolo.runtime.library import check_library
 from fastyolo.runtime.limits import MAX_MEMORY, check_limits
 from fastyolo.runtime.preflight import check_fit
 from fastyolo.runtime.ran import Ran, find_ran
@@ -180,7 +180,7 @@ def open_session(
     found = find_device(device)
     delegate = found.delegate
     if delegate is not None:
-        _check_library(delegate.library)
+        check_library(delegate.library)
     threads = check_threads(threads)
     path = os.fspath(model)
     _check_file(path)
@@ -296,21 +296,6 @@ def _plain_resolver(module: Any) -> dict[str, Any]:
     kinds = getattr(module, "OpResolverType", None) or getattr(module.experimental, "OpResolverType", None)
     kind = getattr(kinds, "BUILTIN_WITHOUT_DEFAULT_DELEGATES", None)
     return {} if kind is None else {"experimental_op_resolver_type": kind}
-
-
-def _check_library(library: str) -> None:
-    """Raise `RuntimeUnavailableError` unless `library` loads and is an external delegate.
-
-    The runtimes' own loaders leave a half-made object behind when it does not, which then fails once more in `__del__`.
-    """
-    try:
-        loaded = ctypes.CDLL(library)
-    except OSError as error:
-        raise RuntimeUnavailableError(f"cannot load delegate {library}: {_one_line(error)}") from None
-    if not hasattr(loaded, "tflite_plugin_create_delegate"):
-        raise RuntimeUnavailableError(
-            f"{library} is no TFLite external delegate: it has no function tflite_plugin_create_delegate"
-        )
 
 
 def _load_delegate(name: RuntimeName, module: Any, delegate: Delegate) -> Any:
