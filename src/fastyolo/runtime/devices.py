@@ -45,7 +45,7 @@ NPUS = {
     "neutron": Npu(
         "libneutron_delegate.so",
         ("/dev/neutron0",),
-        "install NXP's tensorflow-lite-neutron-delegate and neutron firmware",
+        "install NXP's packages tensorflow-lite-neutron-delegate and neutron, which has the firmware",
     ),
     "teflon": Npu(
         "libteflon.so",

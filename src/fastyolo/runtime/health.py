@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from contextlib import suppress
 from glob import glob
@@ -21,7 +22,7 @@ def surroundings() -> dict[str, str]:
         "runtimes": _runtimes(),
         "delegates": ", ".join(f"{kind} {path}" for kind in NPUS if (path := find_library(kind))) or "none",
         "nodes": ", ".join(dict.fromkeys(node for kind in NPUS for node in find_nodes(kind))) or "none",
-        "firmware": ", ".join(sorted(glob("/lib/firmware/*ethosu*") + glob("/lib/firmware/*[Nn]eutron*"))) or "none",
+        "firmware": ", ".join(_firmware()) or "none",
         "governor": _read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
         "heat": _heat(),
         "memory": _memory(),
@@ -36,6 +37,12 @@ def _runtimes() -> str:
         except (ImportError, FastYoloError):
             continue
     return ", ".join(found) or "none"
+
+
+def _firmware() -> list[str]:
+    folders = dict.fromkeys(map(os.path.realpath, ("/lib/firmware", "/usr/lib/firmware")))
+    names = ("*ethosu*", "*[Nn]eutron*")
+    return sorted(path for folder in folders for name in names for path in glob(f"{folder}/{name}"))
 
 
 def _heat() -> str:
