@@ -6,7 +6,7 @@ import os
 import re
 from dataclasses import dataclass
 from functools import cached_property
-from importlib import import_module, metadata
+from importlib import import_module
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -232,6 +232,9 @@ def _cpu_for(device: Device) -> Device:
 
 def runtime_version(name: RuntimeName) -> str:
     """The installed version, "unknown" where a board's package says none."""
+    # With all that it imports a tenth of the time in which this package is imported.
+    from importlib import metadata
+
     for distribution in _PACKAGES[name].distributions:
         try:
             return metadata.version(distribution)
