@@ -33,6 +33,7 @@ ALLOWED_SKIPS = (
     "needs what Darknet found, beside the COCO pictures",
     "needs the network, beside the COCO pictures",
     "needs Debian's GStreamer in a /usr/bin/python3 of this version: apt-get install python3-gst-1.0",
+    "needs root, to mount a file system",
     "needs Python 3.10 or 3.11, the last ones that tflite-runtime has a wheel for",
 )
 

@@ -1,8 +1,7 @@
 """Is a device well: does it run the model, does it answer as the CPU does, and the same each time.
 
-Two CPU computations that are both right differ too, in how they round from layer to layer. How far they do, with and
-without XNNPACK on the same pictures, is the measure for the device. It runs in a process of its own, whose end by a
-signal is a finding and not ours.
+How far two computations that are both right may be apart is in `runtime.agreement`. The device runs in a process of its
+own, whose end by a signal is a finding and not ours, and where what its delegate prints is caught.
 """
 
 from __future__ import annotations
@@ -11,6 +10,9 @@ import multiprocessing
 import os
 import signal
 import statistics
+import sys
+import tempfile
+import warnings
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -25,21 +27,21 @@ import numpy.typing as npt
 from fastyolo.detections import Detections
 from fastyolo.detector import BUNDLED_MODEL, Detector
 from fastyolo.errors import FastYoloError
+from fastyolo.runtime.agreement import Heads, agreement
 from fastyolo.runtime.devices import find_chip
 from fastyolo.runtime.session import RUNTIMES, open_session
+from fastyolo.texts import printable, shortened
 
-Heads = list[npt.NDArray[Any]]
 Picture = str | npt.NDArray[np.uint8]
 
 REPEATS = 3
 PUBLISHED_MS = {"i.MX 8M Plus": (60.0, 175.0), "i.MX 93": (60.0, 200.0), "i.MX 95": (9.5, 70.0)}
 """(NPU, CPU) milliseconds of YOLOv4-tiny at 416 x 416 in int8 that NXP publishes in eIQ's model zoo."""
 
-_LEAST_STEPS = 0.5
-"""Mean difference in quantisation steps that is never held against a device."""
-
-
 SURE = 0.5
+"""Score of the boxes that both must have."""
+
+_MOST_LINES = 5
 
 
 @dataclass(frozen=True)
@@ -60,20 +62,11 @@ class Run:
     runtime: str
     ran: dict[str, Any] | None
     shown: str
+    order: list[int]
     inputs: Heads = field(default_factory=list)
     heads: list[list[Heads]] = field(default_factory=list)
     detections: list[Detections] = field(default_factory=list)
     milliseconds: list[float] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Difference:
-    """Heads of the device against the CPU's, in quantisation steps (of float heads: hundredths)."""
-
-    equal: float
-    largest: float
-    mean: float
-    bias: float
 
 
 def diagnose(
@@ -109,9 +102,7 @@ def diagnose(
         findings.append(_repeated(run))
         findings.append(_speed(run, record["chip"]))
         if cpu is not None:
-            differences, finding = _compared(path, cpu, run, threads)
-            record["heads"] = [asdict(difference) for difference in differences]
-            findings += [finding, _boxes(cpu, run)]
+            _compare(path, cpu, run, threads, findings, record)
     record["findings"] = [asdict(finding) for finding in findings]
     record["healthy"] = run is not None and all(finding.state != "unwell" for finding in findings)
     return record
@@ -122,7 +113,8 @@ def measure(path: Path, device: str, pictures: Sequence[Picture], threads: int |
     detector = Detector(path, device=device, runtime=runtime, threads=threads, allow_cpu=True, score_threshold=0.25)
     session = detector.session
     where = f"{session.runtime} {session.version}"
-    run = Run(session.device, where, session.ran.to_dict() if session.ran else None, str(session.ran or "not told"))
+    ran = session.ran.to_dict() if session.ran else None
+    run = Run(session.device, where, ran, str(session.ran or "not told"), [head.index for head in detector._heads])
     detector(np.zeros((8, 8, 3), np.uint8))  # the first one compiles
     for picture in pictures:
         answers: list[Heads] = []
@@ -170,24 +162,57 @@ def _apart(
 ) -> Run | None:
     """`measure` in a process of its own; None and a finding where it does not come back with a result."""
     pool = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
-    job = pool.submit(measure, path, device, pictures, threads, runtime)
-    worker = next(iter(pool._processes.values()))
-    try:
-        return job.result(timeout=seconds)
-    except FastYoloError as error:
-        findings.append(Finding("device", "unwell", str(error), "see what the line asks for"))
-    except BrokenProcessPool:
-        worker.join(5)
-        ended = -(worker.exitcode or 0)
-        name = signal.Signals(ended).name if ended > 0 else f"exit code {-ended}"
-        says = f"the process that ran it ended by {name}"
-        findings.append(Finding("device", "unwell", says, "try --no-graph-cache; update the delegate and its driver"))
-    except TimeoutError:
-        findings.append(Finding("device", "unwell", f"no answer within {seconds:.0f} s", "look into dmesg; restart"))
-    finally:
-        worker.kill()
-        pool.shutdown(wait=False, cancel_futures=True)
+    with tempfile.TemporaryDirectory() as folder:
+        log = os.path.join(folder, "said")
+        job = pool.submit(_measure_telling, log, path, device, pictures, threads, runtime)
+        worker = next(iter(pool._processes.values()))
+        try:
+            return job.result(timeout=seconds)
+        except FastYoloError as error:
+            findings.append(Finding("device", "unwell", str(error), "see what the line asks for"))
+        except BrokenProcessPool:
+            worker.join(5)
+            ended = -(worker.exitcode or 0)
+            name = signal.Signals(ended).name if ended > 0 else f"exit code {-ended}"
+            says = f"the process that ran it ended by {name}"
+            findings.append(
+                Finding("device", "unwell", says, "try --no-graph-cache; update the delegate and its driver")
+            )
+        except TimeoutError:
+            findings.append(
+                Finding("device", "unwell", f"no answer within {seconds:.0f} s", "look into dmesg; restart")
+            )
+        finally:
+            worker.kill()
+            pool.shutdown(wait=False, cancel_futures=True)
+            findings += _said(log)
     return None
+
+
+def _measure_telling(
+    log: str, path: Path, device: str, pictures: Sequence[Picture], threads: int | None, runtime: str
+) -> Run:
+    """`measure`, with what native code prints on stderr in `log`."""
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.dup2(descriptor, 2)
+    os.close(descriptor)
+    warnings.showwarning = lambda message, *_: print(message, file=sys.stderr)
+    return measure(path, device, pictures, threads, runtime)
+
+
+def _said(log: str) -> list[Finding]:
+    """The delegate's own words, such as which operators it refused and why; not what the runtime always says."""
+    try:
+        with open(log, encoding="utf-8", errors="replace") as file:
+            text = file.read(1 << 20)
+    except OSError:
+        return []
+    usual = ("XNNPACK", "Initialized TensorFlow Lite runtime")
+    lines = [line for line in dict.fromkeys(map(str.strip, text.splitlines())) if line]
+    lines = [line for line in lines if not any(word in line for word in usual)]
+    more = f"; and {len(lines) - _MOST_LINES} lines more" if len(lines) > _MOST_LINES else ""
+    says = "; ".join(printable(shortened(line, 160)) for line in lines[:_MOST_LINES]) + more
+    return [Finding("it says", "note", says)] if lines else []
 
 
 def _taken(run: Run, asked: str) -> Finding:
@@ -214,61 +239,50 @@ def _repeated(run: Run) -> Finding:
     return Finding("repetition", "well", f"the same answer {REPEATS} times to each of {len(run.heads)} pictures")
 
 
-def _compared(path: Path, cpu: Run, run: Run, threads: int | None) -> tuple[list[Difference], Finding]:
-    """The device's heads against the nearer of two CPU computations, measured by how far those are apart."""
+def _compare(
+    path: Path, cpu: Run, run: Run, threads: int | None, findings: list[Finding], record: dict[str, Any]
+) -> None:
+    """Heads and boxes of the device against the CPU's."""
     plain = open_session(path, threads=threads, xnnpack=False)
-    ours = [answers[0] for answers in cpu.heads]
-    theirs = []
-    detector_order = [head.index for head in Detector(path, threads=threads)._heads]
-    by_index = {tensor.index: tensor for tensor in plain.outputs}
-    for pixels in cpu.inputs:
-        plain.input_view()[:] = pixels
-        plain.invoke()
-        theirs.append([plain.output_view(by_index[index]).copy() for index in detector_order])
-    device = [answers[0] for answers in run.heads]
-    apart = _differences(ours, theirs)
-    found = min(_differences(device, ours), _differences(device, theirs), key=lambda d: sum(e.mean for e in d))
-    worst = max(found, key=lambda difference: difference.mean)
-    limit = max(_LEAST_STEPS, 1.5 * max(difference.mean for difference in apart))
-    # Rounding goes both ways: what is nearly all on one side is an offset, however small it is beside rounding.
-    tilted = any(abs(head.bias) > max(_LEAST_STEPS, 0.8 * head.mean) for head in found)
-    says = (
-        f"{worst.equal:.1%} of values equal the CPU's, mean difference {worst.mean:.2f} steps, largest "
-        f"{worst.largest:.0f}, on one side {worst.bias:+.2f}; two CPU computations differ by up to "
-        f"{max(difference.mean for difference in apart):.2f}"
-    )
-    if worst.mean > limit or tilted:
-        return found, Finding("heads", "unwell", says, "its boxes are not the CPU's: do not trust them")
-    return found, Finding("heads", "well", says)
+    ours, theirs = ([answers[0] for answers in one.heads] for one in (cpu, run))
+    found = agreement(plain, cpu.order, cpu.inputs, ours, theirs)
+    advice = "" if found.well else "its boxes are not the CPU's: do not trust them"
+    findings.append(Finding("heads", "well" if found.well else "unwell", str(found), advice))
+    record["heads"] = [asdict(head) for head in found.heads]
+    finding, record["boxes"] = _boxes(cpu, run)
+    findings.append(finding)
 
 
-def _differences(one: list[Heads], other: list[Heads]) -> list[Difference]:
-    """By head, over all pictures."""
-    found = []
-    for mine, yours in zip(zip(*one, strict=True), zip(*other, strict=True), strict=True):
-        a, b = np.concatenate([x.ravel() for x in mine]), np.concatenate([x.ravel() for x in yours])
-        unit = 100.0 if a.dtype.kind == "f" else 1.0
-        steps = (a.astype(np.float64) - b.astype(np.float64)) * unit
-        size = np.abs(steps)
-        found.append(Difference(float((a == b).mean()), float(size.max()), float(size.mean()), float(steps.mean())))
-    return found
-
-
-def _boxes(cpu: Run, run: Run) -> Finding:
+def _boxes(cpu: Run, run: Run) -> tuple[Finding, dict[str, float]]:
     """Detections of score `SURE` and more, each of which the other must have at any score, by class and IoU."""
-    missed = total = 0
+    total, apart = 0, []
     for ours, theirs in zip(cpu.detections, run.detections, strict=True):
         for one, other in ((ours, theirs), (theirs, ours)):
             for box in np.flatnonzero(one.confidence >= SURE):
-                same = other.xyxy[other.class_id == one.class_id[box]]
                 total += 1
-                missed += not any(_iou(one.xyxy[box], found) >= 0.5 for found in same)
+                if (same := _same_box(one, int(box), other)) is not None:
+                    apart.append(abs(float(one.confidence[box] - other.confidence[same])))
+    largest, mean = max(apart, default=0.0), statistics.fmean(apart) if apart else 0.0
+    numbers = {"sure": total, "found": len(apart), "score_largest": largest, "score_mean": mean}
     if not total:
-        return Finding("boxes", "note", "nothing was found in these pictures", "give pictures with --images")
-    says = f"of {total} boxes that one of both is sure of, the other has {total - missed}"
-    if missed > 0.2 * total:
-        return Finding("boxes", "unwell", says, "it sees something else than the CPU")
-    return Finding("boxes", "well", says)
+        says = "nothing was found in these pictures"
+        return Finding("boxes", "note", says, "give pictures with --images"), numbers
+    says = f"of {total} boxes that one of both is sure of, the other has {len(apart)}"
+    if apart:
+        says += f", with scores {mean:.3f} apart, at most {largest:.3f}"
+    if len(apart) < 0.8 * total:
+        return Finding("boxes", "unwell", says, "it sees something else than the CPU"), numbers
+    return Finding("boxes", "well", says), numbers
+
+
+def _same_box(one: Detections, box: int, other: Detections) -> int | None:
+    """Which of the other's is this one: of its class, the one that covers it best."""
+    overlaps = {
+        int(index): _iou(one.xyxy[box], other.xyxy[index])
+        for index in np.flatnonzero(other.class_id == one.class_id[box])
+    }
+    best = max(overlaps, key=overlaps.__getitem__, default=None)
+    return best if best is not None and overlaps[best] >= 0.5 else None
 
 
 def _iou(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> float:

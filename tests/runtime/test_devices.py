@@ -11,9 +11,18 @@ import numpy as np
 import pytest
 
 from fastyolo.detector import BUNDLED_MODEL, Detector
-from fastyolo.errors import ModelError, RuntimeUnavailableError
+from fastyolo.errors import ModelError, OptionError, RuntimeUnavailableError
 from fastyolo.runtime.devices import find_chip, find_device
 from fastyolo.runtime.session import open_session
+
+ONLY_FOR_DEVICES = (
+    "fastyolo.doctor",
+    "fastyolo.runtime.agreement",
+    "fastyolo.runtime.graph_cache",
+    "fastyolo.runtime.health",
+    "importlib.metadata",
+    "multiprocessing",
+)
 
 
 def board(root: Path, soc: str, *files: str, compatible: str = "") -> str:
@@ -71,6 +80,48 @@ def test_what_is_missing_is_said_in_one_line(tmp_path: Path) -> None:
     assert str(two.value).count("/usr/lib,") == str(two.value).count("8M Plus") == 1
     with pytest.raises(RuntimeUnavailableError, match=r"no NPU: this is i\.MX6Q"):
         find_device("npu", board(tmp_path / "old", "i.MX6Q"))
+
+
+@pytest.mark.parametrize(
+    "said", [b"", b"\n\n", b"\0\0", b"\xff\xfe\x1b[31m" * 900, b"x" * 5000, b"i.MX\nmore", None, "folder"]
+)
+def test_a_system_that_says_nothing_of_use_is_one_line(tmp_path: Path, said: bytes | str | None) -> None:
+    root = Path(board(tmp_path, ""))
+    for path in (root / "sys/devices/soc0/soc_id", root / "proc/device-tree/compatible"):
+        path.unlink()
+        if isinstance(said, bytes):
+            path.write_bytes(said)
+        elif said is not None:
+            path.mkdir()
+    with pytest.raises(RuntimeUnavailableError, match=r"^no NPU: this is .*run on --device cpu$") as error:
+        find_device("npu", str(root))
+    assert str(error.value).isprintable()
+    assert len(str(error.value)) < 300
+    assert find_device("auto", str(root)).kind == "cpu"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ("", "key=value, got ''"),
+        ("=b", "got '=b'"),
+        ("a=1,a=2", "'a' is given twice"),
+        ("a=\0", "NUL"),
+        ("a=\udcff", "must be UTF-8"),
+        ("k," * 4000, "key=value"),
+    ],
+)
+def test_options_that_would_not_arrive_are_refused(options: str, said: str) -> None:
+    with pytest.raises(OptionError, match=said) as error:
+        find_device(f"lib.so,{options}")
+    assert str(error.value).isprintable()
+    assert len(str(error.value)) < 300
+
+
+def test_options_arrive_as_they_are() -> None:
+    delegate = find_device("lib.so,a=,b=c=d,e=two\nlines,\u043a=\u0437").delegate
+    assert delegate is not None
+    assert delegate.options == {"a": "", "b": "c=d", "e": "two\nlines", "\u043a": "\u0437"}
 
 
 def test_a_closed_device_node_names_its_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,5 +189,5 @@ def test_models_that_do_not_fit_the_device(tmp_path: Path, device_library: Path,
 
 
 def test_nothing_more_is_imported_for_the_cpu() -> None:
-    code = "import sys, fastyolo.detector; print(*[m for m in sys.modules if 'doctor' in m or m == 'multiprocessing'])"
+    code = f"import sys, fastyolo; fastyolo.Detector(); print(*sys.modules.keys() & {set(ONLY_FOR_DEVICES)})"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == ""

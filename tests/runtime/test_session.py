@@ -15,7 +15,8 @@ from edited_models import edited_model
 from fastyolo.detector import BUNDLED_MODEL, Detector
 from fastyolo.errors import ModelError, OptionError, RuntimeUnavailableError
 from fastyolo.runtime import session as runtime
-from fastyolo.runtime.session import Delegate, open_session, parse_device
+from fastyolo.runtime.devices import Delegate, find_device
+from fastyolo.runtime.session import open_session
 from places import DATA
 
 
@@ -50,14 +51,14 @@ def test_views_are_the_interpreters_own_memory() -> None:
 
 
 def test_devices() -> None:
-    assert parse_device("cpu") is None
-    assert parse_device("/usr/lib/libvx_delegate.so") == Delegate("/usr/lib/libvx_delegate.so", {})
-    assert parse_device("libx.so.2,a=1,b=c=d") == Delegate("libx.so.2", {"a": "1", "b": "c=d"})
+    assert find_device("cpu").delegate is None
+    assert find_device("/usr/lib/libvx_delegate.so").delegate == Delegate("/usr/lib/libvx_delegate.so", {})
+    assert find_device("libx.so.2,a=1,b=c=d").delegate == Delegate("libx.so.2", {"a": "1", "b": "c=d"})
     for wrong in ("gpu", "", "CPU", "cpu,a=1"):
         with pytest.raises(OptionError, match=r"LIB\.so"):
-            parse_device(wrong)
+            find_device(wrong)
     with pytest.raises(OptionError, match="key=value, got 'a'"):
-        parse_device("libx.so,a")
+        find_device("libx.so,a")
 
 
 def test_an_external_delegate_is_loaded_with_its_options(delegate_library: Path, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from glob import glob
 from typing import NamedTuple
 
 from fastyolo.errors import OptionError, RuntimeUnavailableError
+from fastyolo.texts import brief, printable, shortened
 
 
 class Delegate(NamedTuple):
@@ -44,7 +45,7 @@ NPUS = {
     "neutron": Npu(
         "libneutron_delegate.so",
         ("/dev/neutron0",),
-        "install NXP's tensorflow-lite-neutron-delegate and neutron firmware",
+        "install NXP's packages tensorflow-lite-neutron-delegate and neutron, which has the firmware",
     ),
     "teflon": Npu(
         "libteflon.so",
@@ -87,9 +88,11 @@ def find_device(text: str, root: str = "/") -> Device:
         RuntimeUnavailableError: this machine has no such device; in one line what was looked for, and the cure.
     """
     name, *pairs = text.split(",")
+    if "\0" in text:
+        raise OptionError(f"device must not hold a NUL character, got {brief(text)}")
     if not (name in NAMES or re.search(r"\.so(\.\d+)*$", name)) or (name == "cpu" and pairs):
         raise OptionError(
-            f"device must be {', '.join(NAMES)}, or a delegate library LIB.so[,key=value...], got {text!r}"
+            f"device must be {', '.join(NAMES)}, or a delegate library LIB.so[,key=value...], got {brief(text)}"
         )
     options = _options(pairs, text)
     if name == "cpu":
@@ -122,7 +125,7 @@ def find_chip(root: str = "/") -> tuple[str, Chip | None]:
             if re.fullmatch(rf"{key}([^0-9].*)?", word):
                 return chip.name, chip
     named = said or next((word for word in reversed(compatible) if word), "")
-    return named or f"{os.uname().machine} without a device tree", None
+    return printable(shortened(named, 60)) or f"{os.uname().machine} without a device tree", None
 
 
 def find_nodes(kind: str, root: str = "/") -> list[str]:
@@ -202,7 +205,13 @@ def _options(pairs: list[str], text: str) -> dict[str, str]:
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not key or not equals:
-            raise OptionError(f"delegate options must be key=value, got {pair!r} in device {text!r}")
+            raise OptionError(f"delegate options must be key=value, got {brief(pair)} in device {brief(text)}")
+        if key in options:
+            raise OptionError(f"delegate option {brief(key)} is given twice in device {brief(text)}")
+        try:
+            pair.encode()
+        except UnicodeEncodeError:
+            raise OptionError(f"delegate options must be UTF-8, got {brief(pair)}") from None
         options[key] = value
     return options
 

@@ -74,7 +74,7 @@ class CachedGraph:
         # well, or never runs the model, removes it.
         use = "load" if self.loaded else "make"
         self._private = folder / f".{key}.{os.getpid()}.{secrets.token_hex(4)}.{use}"
-        self._remove = weakref.finalize(self, self._private.unlink, missing_ok=True)
+        self._remove = weakref.finalize(self, _remove, self._private)
         if content is not None:
             self._private.write_bytes(content)
         else:
@@ -97,7 +97,7 @@ class CachedGraph:
     def _keep(self) -> None:
         content = self._private.read_bytes()
         if not content:
-            return
+            raise OSError("the delegate wrote an empty file, as on a full disk: No space left?")
         copy = self._private.with_suffix(".copy")
         record = {"sha256": hashlib.sha256(content).hexdigest(), "model": os.path.abspath(self._model)}
         try:
@@ -138,6 +138,12 @@ def clear() -> int:
 def discard(path: Path) -> None:
     path.unlink(missing_ok=True)
     _record(path).unlink(missing_ok=True)
+
+
+def _remove(path: Path) -> None:
+    """Where the folder cannot be written any more, it stays, and is believed by nobody."""
+    with suppress(OSError):
+        path.unlink(missing_ok=True)
 
 
 def _verified(path: Path) -> bytes | None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import re
+from contextlib import suppress
 from glob import glob
 
 import numpy as np
@@ -19,7 +22,7 @@ def surroundings() -> dict[str, str]:
         "runtimes": _runtimes(),
         "delegates": ", ".join(f"{kind} {path}" for kind in NPUS if (path := find_library(kind))) or "none",
         "nodes": ", ".join(dict.fromkeys(node for kind in NPUS for node in find_nodes(kind))) or "none",
-        "firmware": ", ".join(sorted(glob("/lib/firmware/*ethosu*") + glob("/lib/firmware/*[Nn]eutron*"))) or "none",
+        "firmware": ", ".join(_firmware()) or "none",
         "governor": _read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
         "heat": _heat(),
         "memory": _memory(),
@@ -36,22 +39,30 @@ def _runtimes() -> str:
     return ", ".join(found) or "none"
 
 
+def _firmware() -> list[str]:
+    folders = dict.fromkeys(map(os.path.realpath, ("/lib/firmware", "/usr/lib/firmware")))
+    names = ("*ethosu*", "*[Nn]eutron*")
+    return sorted(path for folder in folders for name in names for path in glob(f"{folder}/{name}"))
+
+
 def _heat() -> str:
-    zones = [_read(path) for path in sorted(glob("/sys/class/thermal/thermal_zone*/temp"))]
-    degrees = [int(text) / 1000 for text in zones if text.lstrip("-").isdigit()]
+    degrees = []
+    for path in glob("/sys/class/thermal/thermal_zone*/temp"):
+        with suppress(ValueError):  # a zone without a sensor says nothing, or no number
+            degrees.append(int(_read(path)) / 1000)
     return f"{max(degrees):.0f} degrees C" if degrees else "unknown"
 
 
 def _memory() -> str:
     for line in _read("/proc/meminfo").splitlines():
-        if line.startswith("MemAvailable:"):
-            return f"{int(line.split()[1]) / 1024:.0f} MB free"
+        if found := re.match(r"MemAvailable:\s+([0-9]{1,18})\b", line):
+            return f"{int(found[1]) / 1024:.0f} MB free"
     return "unknown"
 
 
 def _read(path: str) -> str:
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read().strip()
+            return file.read(1 << 16).strip()
     except OSError:
         return "unknown"

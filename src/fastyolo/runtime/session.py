@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import re
 from dataclasses import dataclass
 from functools import cached_property
-from importlib import import_module, metadata
+from importlib import import_module
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -16,6 +15,7 @@ import numpy.typing as npt
 from fastyolo.errors import FastYoloError, ModelError, OptionError, RuntimeUnavailableError
 from fastyolo.runtime.devices import Delegate, Device, find_device
 from fastyolo.runtime.first_run import FirstRun
+from fastyolo.runtime.library import check_library
 from fastyolo.runtime.limits import MAX_MEMORY, check_limits
 from fastyolo.runtime.preflight import check_fit
 from fastyolo.runtime.ran import Ran, find_ran
@@ -67,7 +67,7 @@ class Session:
     `input_view` and `output_view` give live views of the interpreter's memory. Drop them before `invoke`, which
     refuses to run while one is alive.
 
-    `device` is what runs the network, "cpu" where the one that was asked for took nothing; `ran` counts who took which
+    `device` is what runs the network (`open_session` keeps none that took nothing); `ran` counts who took which
     operators, None where the runtime does not tell; `why` says what chose the device.
     """
 
@@ -82,8 +82,7 @@ class Session:
         self.runtime = runtime
         self._interpreter = interpreter
         self._with_device = device.delegate is not None
-        nothing = self._with_device and self.ran is not None and not self.ran.device
-        self.device = "cpu" if nothing or device.delegate is None else _shown(device)
+        self.device = _shown(device) if self._with_device else "cpu"
         self.why = device.why
         self.threads = threads
         self.first_run = first_run
@@ -197,7 +196,7 @@ def open_session(
     found = find_device(device)
     delegate = found.delegate
     if delegate is not None:
-        _check_library(delegate.library)
+        check_library(delegate.library)
     threads = check_threads(threads)
     path = os.fspath(model)
     _check_file(path)
@@ -222,11 +221,6 @@ def open_session(
             # Without the delegate the CPU has XNNPACK again.
             return Session(_build(name, path, None, threads, xnnpack), name, _cpu_for(found), threads)
     raise _joined(path, problems, delegate)
-
-
-def parse_device(device: str) -> Delegate | None:
-    """ "cpu" -> None; anything else that `find_device` finds -> its `Delegate`."""
-    return find_device(device).delegate
 
 
 def _shown(device: Device) -> str:
@@ -254,6 +248,9 @@ def _cpu_for(device: Device) -> Device:
 
 def runtime_version(name: RuntimeName) -> str:
     """The installed version, "unknown" where a board's package says none."""
+    # With all that it imports a tenth of the time in which this package is imported.
+    from importlib import metadata
+
     for distribution in _PACKAGES[name].distributions:
         try:
             return metadata.version(distribution)
@@ -318,21 +315,6 @@ def _plain_resolver(module: Any) -> dict[str, Any]:
     kinds = getattr(module, "OpResolverType", None) or getattr(module.experimental, "OpResolverType", None)
     kind = getattr(kinds, "BUILTIN_WITHOUT_DEFAULT_DELEGATES", None)
     return {} if kind is None else {"experimental_op_resolver_type": kind}
-
-
-def _check_library(library: str) -> None:
-    """Raise `RuntimeUnavailableError` unless `library` loads and is an external delegate.
-
-    The runtimes' own loaders leave a half-made object behind when it does not, which then fails once more in `__del__`.
-    """
-    try:
-        loaded = ctypes.CDLL(library)
-    except OSError as error:
-        raise RuntimeUnavailableError(f"cannot load delegate {library}: {_one_line(error)}") from None
-    if not hasattr(loaded, "tflite_plugin_create_delegate"):
-        raise RuntimeUnavailableError(
-            f"{library} is no TFLite external delegate: it has no function tflite_plugin_create_delegate"
-        )
 
 
 def _load_delegate(name: RuntimeName, module: Any, delegate: Delegate) -> Any:
