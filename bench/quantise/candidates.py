@@ -109,7 +109,9 @@ def one_scale(bias_pictures: int) -> Candidate:
     """One scale for all weights of a convolution, as the exporter does with learned rounding."""
 
     def run(split: Split) -> Quantised:
-        graph, quantization = quantise(split.graph, split.statistics, "per-tensor")
+        graph, quantization = quantise(
+            split.graph, split.statistics, "per-tensor", weight_share=Recipe.of("high").weight_share
+        )
         step = max(1, len(split.pictures) // bias_pictures)
         return graph, refine(graph, quantization, split.pictures[::step], learned_rounding=True)
 

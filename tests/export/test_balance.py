@@ -43,7 +43,7 @@ def test_factors_leave_the_float_network_as_it_was(
     network: tuple[Graph, ModelSpec], statistics: dict[str, Statistics]
 ) -> None:
     graph, _ = network
-    factors, _ = balance.balance(graph, statistics)
+    factors, _ = balance.balance(graph, statistics, 1.0)
     assert any((found != 1).any() for found in factors.values())
     assert all((factors[name] == 1).all() for name in (*graph.heads, "input"))
     for before, after in zip(
@@ -61,7 +61,7 @@ def test_the_slope_of_every_term_is_what_a_small_step_changes(
     flow = measure_flow(graph, statistics, channels)
     terms = [
         *balance._tensor_terms(graph, channels, flow),
-        *balance._weight_terms(graph, channels, flow),
+        *balance._weight_terms(graph, channels, flow, 0.5),
     ]
     random = np.random.default_rng(0)
     logs = random.normal(0, 0.5, len(channels.fixed))
@@ -79,8 +79,8 @@ def test_balancing_lowers_what_it_minimises(
     graph, _ = network
     channels = tied_channels(graph)
     flow = measure_flow(graph, statistics, channels)
-    terms = [*balance._tensor_terms(graph, channels, flow), *balance._weight_terms(graph, channels, flow)]
-    factors, _ = balance.balance(graph, statistics)
+    terms = [*balance._tensor_terms(graph, channels, flow), *balance._weight_terms(graph, channels, flow, 1.0)]
+    factors, _ = balance.balance(graph, statistics, 1.0)
     logs = np.zeros(len(channels.fixed))
     for name, numbers in channels.ids.items():
         logs[numbers] = np.log(factors[name])

@@ -210,7 +210,7 @@ def _quantise(
         step = -(-len(files) // recipe.relevance)
         statistics = calibrate(graph, spec, pictures, tick, relevance_step=step)
     with clock.step("quantise"):
-        graph, quantization = quantise(graph, statistics, weight_scales)
+        graph, quantization = quantise(graph, statistics, weight_scales, weight_share=recipe.weight_share)
         del statistics  # large, and no longer needed
         some = list(Pictures(_evenly(files, recipe.refining), spec.input_size, spec.resize))
         tick = clock.ticker("quantise", len(quantization.convolutions))

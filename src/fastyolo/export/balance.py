@@ -82,9 +82,13 @@ class _Term:
 
 
 def balance(
-    graph: Graph, statistics: Mapping[str, Statistics]
+    graph: Graph, statistics: Mapping[str, Statistics], weight_share: float
 ) -> tuple[dict[str, Float64Array], dict[str, Float64Array]]:
     """For every tensor the factor of each channel, 1 where fixed; and what the weights then count.
+
+    Args:
+        weight_share: of the weights' expected error that remains: 1 for rounding to the nearest step, less where their
+            rounding is learned.
 
     Returns:
         Factors by tensor, float64 (channels,); and by convolution, float64 (filters, channels), the weight of a squared
@@ -92,7 +96,7 @@ def balance(
     """
     channels = tied_channels(graph)
     flow = measure_flow(graph, statistics, channels)
-    terms = [*_tensor_terms(graph, channels, flow), *_weight_terms(graph, channels, flow)]
+    terms = [*_tensor_terms(graph, channels, flow), *_weight_terms(graph, channels, flow, weight_share)]
     start = np.ones(len(channels.fixed))
     for name, found in equalising_factors(graph, statistics).items():
         start[channels.ids[name]] = found
@@ -129,16 +133,18 @@ def _tensor_terms(graph: Graph, channels: Channels, flow: Flow) -> list[_Term]:
     return terms
 
 
-def _weight_terms(graph: Graph, channels: Channels, flow: Flow) -> list[_Term]:
+def _weight_terms(graph: Graph, channels: Channels, flow: Flow, share: float) -> list[_Term]:
     return [
-        _weight_term(operation, rows, channels, flow)
+        _weight_term(operation, rows, channels, flow, share)
         for operation in graph.operations
         if isinstance(operation, Convolution)
         for rows in filters_by_scale(graph, operation, flow.relevance[operation.outputs[0]])
     ]
 
 
-def _weight_term(operation: Convolution, rows: npt.NDArray[np.bool_], channels: Channels, flow: Flow) -> _Term:
+def _weight_term(
+    operation: Convolution, rows: npt.NDArray[np.bool_], channels: Channels, flow: Flow, share: float
+) -> _Term:
     source, target = operation.inputs[0], operation.outputs[0]
     columns = channels.ids[source]
     positions = operation.weights.shape[1] * operation.weights.shape[2]
@@ -147,7 +153,7 @@ def _weight_term(operation: Convolution, rows: npt.NDArray[np.bool_], channels: 
         channels.ids[target][rows],
         flow.relevance[target][rows],
         columns,
-        flow.variance[columns] * positions,
+        flow.variance[columns] * positions * share,
     )
 
 

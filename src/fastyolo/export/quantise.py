@@ -61,11 +61,14 @@ def quantise(
     graph: Graph,
     statistics: Mapping[str, Statistics],
     weight_scales: WeightScales = "per-channel",
+    *,
+    weight_share: float = 1.0,
 ) -> tuple[Graph, Quantization]:
     """Choose int8 parameters for every tensor and convolution of a graph; weights and biases go to the nearest step.
 
     Args:
         weight_scales: one scale for each filter, or one for all filters of a convolution.
+        weight_share: see `balance.balance`, for one scale.
 
     Returns:
         The graph with its channels equalised, which computes the same heads, and its int8 numbers. Where all filters
@@ -77,7 +80,7 @@ def quantise(
     """
     per_tensor = weight_scales == "per-tensor"
     if per_tensor:
-        factors, importance = balance(graph, statistics)
+        factors, importance = balance(graph, statistics, weight_share)
     else:
         factors, importance = equalising_factors(graph, statistics), {}
     graph = rescale(graph, factors)

@@ -19,12 +19,15 @@ class Recipe:
 
     Attributes:
         learned_rounding: choose the rounding of weights by the error of what their convolution puts out.
+        weight_share: of the error that weights of one scale make by rounding to the nearest step, what is expected to
+            remain: see `balance.balance`.
         refining: so many of the calibration pictures, evenly picked, correct biases and rounding; every convolution
             runs them again.
         relevance: so many of them, evenly picked, give relevances; each costs a pass back through the network.
     """
 
     learned_rounding: bool = False
+    weight_share: float = 1.0
     refining: int = 32
     relevance: int = 16
 
@@ -33,7 +36,9 @@ class Recipe:
         """The recipe of an effort: "default" takes well below a minute for 100 pictures, "high" some minutes."""
         if effort not in EFFORTS:
             raise OptionError(f"effort must be of {', '.join(EFFORTS)}, got {effort!r}")
-        return cls() if effort == "default" else cls(learned_rounding=True, refining=96, relevance=128)
+        return (
+            cls() if effort == "default" else cls(learned_rounding=True, weight_share=0.3, refining=96, relevance=128)
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready, for the metadata of the files made by it."""
