@@ -25,6 +25,7 @@ CASES = (
     "decode hopper, 0.001 multi-label, int8",
     "preprocess 1280x720 rgb, int8",
     "preprocess 1920x1080 nv12, int8",
+    "preprocess 1920x1080 nv12, int8 grey",
 )
 
 

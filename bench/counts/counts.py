@@ -28,8 +28,8 @@ ENTRY_POINTS = {
     "preprocess": ("Resizer.to_int8", "Resizer.to_float32"),
 }
 # A function that is not seen counts 0, which no comparison would call slower: one instruction for each of the 2535
-# boxes, and one for every 16 bytes of a tensor, there must be.
-MINIMUM = {"decode": 2535, "preprocess": 416 * 416 * 3 // 16}
+# boxes, and one for every 16 bytes of the smallest tensor, there must be.
+MINIMUM = {"decode": 2535, "preprocess": 416 * 416 // 16}
 # Work that moves into another library leaves the count; beyond this share the count no longer says what a frame costs.
 LARGEST_SHARE_OUTSIDE = 0.1
 

@@ -72,6 +72,16 @@ def preprocess_cases() -> Iterator[Case]:
     ):
         image = random.randint(0, 256, shape).astype(np.uint8)
         yield f"preprocess {name} {color}, int8", lambda i=image, c=color: preprocess(i, out, color=c)
+    to_grey = Preprocessor((416, 416), channels=1)
+    grey = np.empty((1, 416, 416, 1), np.int8)
+    for name, color, shape in (
+        ("1280x720", "rgb", (720, 1280, 3)),
+        ("1280x720", "grey", (720, 1280)),
+        ("1280x720", "yuyv", (720, 1280, 2)),
+        ("1920x1080", "nv12", (1620, 1920)),
+    ):
+        image = random.randint(0, 256, shape).astype(np.uint8)
+        yield f"preprocess {name} {color}, int8 grey", lambda i=image, c=color: to_grey(i, grey, color=c)
 
 
 def main(requests: str, only: str) -> None:

@@ -48,7 +48,8 @@ class Detector:
 
     Args:
         model: path of a .tflite file; None takes the bundled int8 COCO YOLOv4-tiny.
-        spec: describes a model that carries no metadata, or overrides what it carries. Its input size is the model's.
+        spec: describes a model that carries no metadata, or overrides what it carries. Its input size and channels are
+            the model's.
         names: what classes are called instead: "coco" for COCO's own spelling (Darknet says motorbike, aeroplane, sofa,
             pottedplant, diningtable, tvmonitor), or one name per class.
         runtime: "auto", "litert", "tflite-runtime" or "tensorflow".
@@ -126,6 +127,7 @@ class Detector:
         self._new_preprocessor = partial(
             Preprocessor,
             self.spec.input_size,
+            channels=self.spec.channels,
             dtype=self._session.input.dtype,
             quantization=self._session.input.affine,
             input_range=self.spec.input_range if input_range is None else input_range,
@@ -172,6 +174,8 @@ class Detector:
 
     def __call__(self, image: ImageLike, *, color: Color = "rgb") -> Detections:
         """Detect objects in one image; arrays are RGB, so one of OpenCV's needs color="bgr".
+
+        A network of one channel takes the same images; see `Preprocessor` for what is grey.
 
         A JPEG file much larger than the network's input is decoded at a reduced size, which is faster; boxes and
         `orig_shape` are those of the full picture all the same.
@@ -261,13 +265,12 @@ def _resolve_spec(
             cure = "describe the network with spec= (--cfg and --names on the command line)"
             raise ModelError(f"{model} carries no metadata; {cure}{hint}")
         spec = embedded
-        if spec.input_size != session.input_size:
-            raise ModelError(f"{model} has input {session.input_size}, but its metadata says {spec.input_size}")
+        session.check_input(spec, model)
         return spec
     # Darknet's anchors are network pixels at any input size, so one .cfg serves exports of several sizes. What the
     # network wants for black and white, no .cfg says.
     input_range = spec.input_range or (embedded.input_range if embedded is not None else None)
-    spec = dataclasses.replace(spec, input_size=session.input_size, input_range=input_range)
+    spec = dataclasses.replace(spec, input_size=session.input_size, channels=session.channels, input_range=input_range)
     if embedded is None or metadata is None:
         return spec
     # COCO's spelling of Darknet's names is no difference.

@@ -5,21 +5,29 @@ The resize is bilinear with half-pixel centres and no antialias: ``source = (tar
 low)``, with (low, high) = (0, 1) for Darknet's; an integer tensor stores ``round(real / scale + zero_point)``. Grey
 fills all three channels; Y'CbCr neighbours become RGB, limited to 0..255, before they are blended, with the chroma of
 the block they lie in, as OpenCV's conversion has it.
+
+A network of one channel sees grey. Of packed pixels that is ``0.299 R + 0.587 G + 0.114 B`` of what was blended (in
+32768ths, the sum rounded down to 1/128 of a level, then to the tensor as above): OpenCV's grey for a picture of the
+input's size. Of Y'CbCr it is Y' alone, spread over 0..255 where its range is limited. That is the same grey for BT.601;
+BT.709 weighs colours otherwise (0.2126, 0.7152, 0.0722), so there saturated ones differ, pure green most, by 33 of 255.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from fastyolo.errors import ModelError
+from fastyolo.errors import ModelError, OptionError
 from fastyolo.frames.colors import Color, YuvMatrix, YuvRange, check_yuv, yuv_to_rgb
 from fastyolo.frames.frame import Frame, Pixels, UInt8Array, view_frame
 from fastyolo.input_range import BYTE_LIMITS, InputRange, check_input_range, check_resolution, expected_range
 from fastyolo.kernels import preprocess as kernel
 from fastyolo.letterbox import LETTERBOX_GREY, ResizeMode, check_resize, place
+from fastyolo.spec import PICTURE_CHANNELS
+from fastyolo.texts import brief
 
 Tensor = npt.NDArray[Any]
 
@@ -31,6 +39,7 @@ class Preprocessor:
 
     Args:
         input_size: (height, width) of the network input.
+        channels: 3 for RGB, or 1 for grey.
         dtype: int8, uint8 or float32.
         quantization: (scale, zero_point) of an integer tensor; default (1/255, -128) for int8, (1/255, 0) for uint8.
         input_range: the real numbers (low, high) that the network wants for pixel 0 and 255, such as (0, 255) or
@@ -53,6 +62,7 @@ class Preprocessor:
         self,
         input_size: tuple[int, int],
         *,
+        channels: int = 3,
         dtype: npt.DTypeLike = np.int8,
         quantization: tuple[float, int] | None = None,
         input_range: InputRange | None = None,
@@ -61,6 +71,8 @@ class Preprocessor:
         yuv_range: YuvRange | None = None,
     ) -> None:
         self.input_size = input_size
+        self.channels = check_channels(channels)
+        self._shape = *input_size, channels
         self.dtype = np.dtype(dtype)
         self.resize = check_resize(resize)
         self._limits = _check_tensor(self.dtype, quantization)
@@ -76,11 +88,11 @@ class Preprocessor:
 
         Args:
             image: uint8 array, or tuple of planes, of the shapes that `color` has in `frames.Color`; any strides.
-            out: tensor (height, width, 3) or (1, height, width, 3) to write into; by default a new one.
-            color: the pixel format of `image`, "rgb" unless you say otherwise. The network gets RGB.
+            out: tensor (height, width, channels) or (1, height, width, channels) to write into; by default a new one.
+            color: the pixel format of `image`, "rgb" unless you say otherwise. The network gets RGB, or grey.
 
         Returns:
-            `out`, or a new array (1, height, width, 3).
+            `out`, or a new array (1, height, width, channels).
 
         Raises:
             ImageError: `image` is not of the format.
@@ -92,9 +104,9 @@ class Preprocessor:
     def fill(self, frame: Frame, out: Tensor | None = None) -> Tensor:
         """The same for a frame."""
         if out is None:
-            out = np.empty((1, *self.input_size, 3), self.dtype)
-        if out.shape[-3:] != (*self.input_size, 3) or out.size != self.input_size[0] * self.input_size[1] * 3:
-            raise ModelError(f"input tensor must have shape {(1, *self.input_size, 3)}, got {out.shape}")
+            out = np.empty((1, *self._shape), self.dtype)
+        if out.shape[-3:] != self._shape or out.size != math.prod(self._shape):
+            raise ModelError(f"input tensor must have shape {(1, *self._shape)}, got {out.shape}")
         if out.dtype != self.dtype:
             raise ModelError(f"input tensor must be {self.dtype}, got {out.dtype}")
         target = out.reshape(out.shape[-3:])
@@ -130,6 +142,7 @@ class Preprocessor:
             self._offset,
             *self._limits,
             LETTERBOX_GREY,
+            self.channels,
         )
 
 
@@ -137,6 +150,13 @@ def to_rgb(frame: Frame) -> UInt8Array:
     """Return a frame's pixels as uint8 (H, W, 3) RGB, in full size: what the network would see if it were as large."""
     rgb: UInt8Array = Preprocessor(frame.size, dtype=np.uint8).fill(frame)[0]
     return rgb
+
+
+def check_channels(channels: int) -> int:
+    """Return `channels` if pictures can be made into so many, else raise `OptionError`."""
+    if type(channels) is not int or channels not in PICTURE_CHANNELS:
+        raise OptionError(f"channels must be 3 (RGB) or 1 (grey), got {brief(channels)}")
+    return channels
 
 
 def _check_tensor(dtype: np.dtype[Any], quantization: tuple[float, int] | None) -> tuple[int, int]:

@@ -17,6 +17,12 @@ from fastyolo.texts import brief
 MAX_SIDE = 16384
 """Largest height or width of a network's input, in pixels."""
 
+PICTURE_CHANNELS = (3, 1)
+"""Channels of an input that pictures can be made into: RGB, or grey."""
+
+MAX_CHANNELS = 1024
+"""Most channels of a network's input that a description may name."""
+
 YOLOV4_TINY_ANCHORS: tuple[tuple[float, float], ...] = (
     (10, 14), (23, 27), (37, 58), (81, 82), (135, 169), (344, 319),
 )  # fmt: skip
@@ -85,6 +91,7 @@ class ModelSpec:
         nms: what its .cfg asks for: "iou", or "diou" for Darknet's ``nms_kind=greedynms``.
         input_range: the real numbers (low, high) that the network wants for pixel 0 and 255; None: (0, 1) for a float
             input, what its quantisation represents for an integer one.
+        channels: of the network's input: 3 for RGB, 1 for grey. Decoding is the same whatever they are.
     """
 
     input_size: tuple[int, int]
@@ -93,6 +100,7 @@ class ModelSpec:
     resize: ResizeMode = "stretch"
     nms: NmsKind = "iou"
     input_range: InputRange | None = None
+    channels: int = 3
 
     def __post_init__(self) -> None:
         try:
@@ -126,6 +134,9 @@ class ModelSpec:
             raise SpecError(
                 f"input_size must be between 1 and {MAX_SIDE} pixels each way, got {brief(height)}x{brief(width)}"
             )
+        if type(self.channels) is not int or not 1 <= self.channels <= MAX_CHANNELS:
+            expected = f"a whole number between 1 and {MAX_CHANNELS}, 3 for RGB or 1 for grey"
+            raise SpecError(f"channels must be {expected}, got {brief(self.channels)}")
         for head in self.heads:
             if height % head.stride or width % head.stride:
                 raise SpecError(
@@ -209,6 +220,7 @@ class ModelSpec:
                 metadata.get("resize", "stretch"),
                 metadata.get("nms", "iou"),
                 metadata.get("input_range"),
+                metadata.get("channels", 3),
             )
         except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
             if isinstance(error, SpecError):
@@ -222,6 +234,8 @@ class ModelSpec:
             "resize": self.resize,
             "nms": self.nms,
             "input_range": None if self.input_range is None else list(self.input_range),
+            # RGB goes without saying, as in all files from before there were others.
+            **({} if self.channels == 3 else {"channels": self.channels}),
             "names": list(self.names),
             "heads": [
                 {

@@ -68,9 +68,9 @@ def test_a_slip_in_a_cfg_is_one_line(tmp_path: Path, hopper_path: Path) -> None:
     ("layers", "said"),
     [
         ((conv(4), "[maxpool]\nsize=2\nantialiasing=1\n", head("0", 2)), "line 15: expected antialiasing=0, got 1"),
-        ((conv(4), "[maxpool]\nstride_x=2\n", head("0", 2)), "one stride down and across"),
+        ((conv(4), "[maxpool]\npadding=2\nsize=2\n", head("0", 2)), "expected padding from 0 to 1, got 2"),
         ((conv(4), head("0", 2, more="nms_kind=diounms\nbeta_nms=1")), "expected beta_nms=0.6 with nms_kind=diounms"),
-        ((conv(7), "[region]\nclasses=2\n"), "layer [region] cannot be exported"),
+        ((conv(7), "[region]\nclasses=2\n"), "layer [region] cannot be exported: it is the head of YOLOv2"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_exported_is_one_line_and_no_file(tmp_path: Path, layers: tuple[str, ...], said: str) -> None:

@@ -47,7 +47,9 @@ def test_dry_run_takes_a_cfg_and_another_input_size(folder: Path) -> None:
     (folder / "bad.cfg").write_text(cfg_text(conv(4), "[lstm]\n", head("0", 2)))
     run = fastyolo("export", "bad.cfg", "--dry-run", cwd=folder)
     assert run.returncode == 1
-    assert one_line(run.stderr) == "bad.cfg line 13: layer [lstm] cannot be exported"
+    assert one_line(run.stderr) == (
+        "bad.cfg line 13: layer [lstm] cannot be exported: it carries memory from frame to frame; retrain without it"
+    )
 
 
 def test_formats_names_and_size_are_chosen(folder: Path) -> None:
@@ -111,7 +113,8 @@ def rewrite(name: str, change: Callable[[bytes], bytes]) -> Change:
         (rewrite("cats.cfg", lambda old: old.replace(b"classes=2", b"classes=3")), "expected 3 * (5 + 3) = 24 filters"),
         (rewrite("cats.cfg", lambda old: old.replace(b"filters=16", b"filters=24")), "cats.weights must hold "),
         (rewrite("cats.cfg", lambda old: old.replace(b"stride=2", b"stride", 1)), "cats.cfg line 9: expected key=valu"),
-        (rewrite("cats.cfg", lambda old: old.replace(b"leaky", b"mish", 1)), "cats.cfg line 11: expected activation "),
+        (rewrite("cats.cfg", lambda old: old.replace(b"leaky", b"elu", 1)), "cats.cfg line 11: expected activation "),
+        (rewrite("cats.cfg", lambda old: old.replace(b"leaky", b"mish", 1)), "mish: export float32 alone, or retrain"),
         (lambda folder: (folder / "cats.weights").unlink(), "cannot read cats.weights: No such file"),
         (lambda folder: (folder / "pictures" / "3.png").unlink(), "at least 8 pictures (100 are better), got 7"),
         (lambda folder: shutil.rmtree(folder / "pictures"), "cannot calibrate: pictures: no such file or folder"),
@@ -120,7 +123,8 @@ def rewrite(name: str, change: Callable[[bytes], bytes]) -> Change:
         (lambda folder: (folder / "out").write_text("a file"), "cannot create out: File exists"),
     ],
     ids=["weights cut off", "weights too long", "wrong version", "no weights", "classes do not fit", "other weights",
-         "cfg syntax", "activation", "missing weights", "few pictures", "no pictures", "picture cut off", "no picture",
+         "cfg syntax", "activation", "mish",
+         "missing weights", "few pictures", "no pictures", "picture cut off", "no picture",
          "file in the way"],
 )  # fmt: skip
 def test_bad_input_is_one_line_and_leaves_no_file(folder: Path, change: Change, message: str) -> None:

@@ -99,7 +99,6 @@ def test_a_syntax_error_names_its_line(tmp_path: Path, text: str, message: str) 
         ("[convolutional]\nfilters=99999999999999999999\n", "line 6: expected filters to be a whole number"),
         ("[convolutional]\nsize=99\n", "line 5: expected an output of 1 to 1048576 each way, got -34x-34x1"),
         ("[convolutional]\nstride=0\n", "line 6: expected stride to be a whole number from 1 to 255, got '0'"),
-        ("[convolutional]\nstride_x=2\n", "line 6: expected one stride down and across, got stride_y=1 and stride_x=2"),
         ("[maxpool]\nsize=2\nstride=2\npadding=-3\n", "line 8: expected padding to be a whole number"),
         ("[route]\n", "line 5: expected layers= in [route], got none"),
         ("[route]\nlayers=,\n", "line 5: expected layers= in [route], got none"),
@@ -112,8 +111,8 @@ def test_a_syntax_error_names_its_line(tmp_path: Path, text: str, message: str) 
         (conv(4) + pool(2, 2) + "[route]\nlayers=-1,-2\n", "expected layers of one size, got 32x32 and 64x64"),
         ("[upsample]\nstride=99999\n", "line 6: expected stride to be a whole number from 1 to 255, got '99999'"),
         ("[upsample]\nstride=2\nscale=0.5\n", "line 7: expected scale=1, got 0.5"),
-        ("[shortcut]\n", "line 5: expected from= one layer in [shortcut], got 0 layers"),
-        (conv(4) + conv(8) + "[shortcut]\nfrom=-2\n", "expected two layers of one shape, got 64x64x8 and 64x64x4"),
+        ("[shortcut]\n", "line 5: expected from= in [shortcut], got none"),
+        (conv(4) + conv(8, 3, 2) + "[shortcut]\nfrom=-2\n", "layers of one height and width, got 32x32x8 and 64x64x4"),
         (conv(7) + "[yolo]\nclasses=2\nmask=0\nanchors=1,2\n", ""),
         (conv(8) + "[yolo]\nclasses=2\nanchors=1,2\n", "expected 1 * (5 + 2) = 7 filters before this [yolo], got 8"),
         (conv(7) + "[yolo]\nclasses=2\nanchors=1,nan\n", "expected anchors to be a finite number, got 'nan'"),
@@ -236,7 +235,7 @@ def test_missing_weights_are_one_clear_error(tmp_path: Path) -> None:
 
 def test_a_cfg_that_asks_for_terabytes_does_not_get_them(tmp_path: Path) -> None:
     cfg = tmp_path / "net.cfg"
-    cfg.write_text(cfg_text(conv(1 << 20), conv(1 << 20)))
+    cfg.write_text(cfg_text(conv(1 << 20), conv(1 << 20), height=16, width=16))
     _, path = write_network(tmp_path, tiny(), name="other")
     with pytest.raises(ExportError, match="must hold 395"):
         read_weights(path, network_layers(read_cfg(cfg)))

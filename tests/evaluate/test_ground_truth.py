@@ -179,7 +179,7 @@ def test_missing_files_and_folders(write: Callable[[Any], Path], document: Docum
     path = write(document)
     with pytest.raises(EvaluationError, match=r"cannot read annotations .*gone\.json: No such file"):
         read_ground_truth(path.with_name("gone.json"), path.parent / "images")
-    with pytest.raises(EvaluationError, match="Is a directory"):
+    with pytest.raises(EvaluationError, match="nothing says what the classes"):
         read_ground_truth(path.parent, path.parent / "images")
     with pytest.raises(EvaluationError, match=r"there is no folder of images .*gone"):
         read_ground_truth(path, path.parent / "gone")

@@ -189,12 +189,6 @@ def test_options_that_do_not_fit_are_refused(tmp_path: Path, network: tuple[Path
         export(*network, output_dir=tmp_path, names=["tom"])
 
 
-def test_only_pictures_of_three_channels_calibrate(tmp_path: Path, calibration: Path) -> None:
-    network = write_network(tmp_path, tiny().replace("channels=3", "channels=1"))
-    with pytest.raises(ExportError, match="calibration needs a network with channels=3, got 1"):
-        export(*network, output_dir=tmp_path, calibration=calibration)
-
-
 def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path, network: tuple[Path, Path]) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ExportError, match=r"cannot create .*file/out: Not a directory"):

@@ -41,14 +41,16 @@ def test_a_frame_is_its_tidy_copy_or_one_line(data: st.DataObject) -> None:
     )
     image: Any = given_planes[0] if len(given_planes) == 1 else given_planes
     size = data.draw(st.integers(1, 80)), data.draw(st.integers(1, 80))
+    channels = data.draw(st.sampled_from([3, 1]))
     preprocess = Preprocessor(
         size,
+        channels=channels,
         dtype=data.draw(st.sampled_from([np.int8, np.uint8, np.float32])),
         resize=data.draw(st.sampled_from(["stretch", "letterbox"])),
     )
     out = attempt(lambda: preprocess(image, color=color))
     if out is not None:
-        assert out.shape == (1, *size, 3)
+        assert out.shape == (1, *size, channels)
         tidy = tuple(np.ascontiguousarray(plane) for plane in given_planes)
         np.testing.assert_array_equal(out, preprocess(tidy[0] if len(tidy) == 1 else tidy, color=color))
 

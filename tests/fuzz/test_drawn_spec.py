@@ -22,7 +22,11 @@ nearly_specs = st.fixed_dictionaries(
         "heads": st.lists(nearly_heads, max_size=3) | values,
         "names": st.lists(texts, max_size=4) | values,
     },
-    optional={"resize": st.sampled_from(["stretch", "letterbox"]) | values, "else": values},
+    optional={
+        "resize": st.sampled_from(["stretch", "letterbox"]) | values,
+        "channels": st.integers(-1, 5) | values,
+        "else": values,
+    },
 )
 
 

@@ -22,6 +22,8 @@ README = (REPOSITORY / "README.md").read_text()
 EXPORT = (REPOSITORY / "docs" / "export.md").read_text()
 CAMERAS = (REPOSITORY / "docs" / "cameras.md").read_text()
 EVALUATE = (REPOSITORY / "docs" / "evaluate.md").read_text()
+SIZES = (REPOSITORY / "docs" / "sizes.md").read_text()
+RETRAIN = (REPOSITORY / "docs" / "retrain.md").read_text()
 
 
 def blocks(language: str, text: str = README) -> list[str]:
@@ -104,21 +106,45 @@ def test_shell_snippets_about_exporting_run_one_after_the_other(folder: Path, of
         assert (folder / "models" / name).is_file(), name
 
 
+def test_what_sizes_cost_is_listed_without_weights(folder: Path) -> None:
+    write_network(folder, tiny(), name="my")
+    exporting, listing = "".join(blocks("sh", SIZES)).splitlines()
+    assert "--dry-run" not in exporting  # three sizes of the official network: minutes
+    run = fastyolo(*shlex.split(listing, comments=True)[1:], cwd=folder)
+    assert run.returncode == 0, run.stderr
+    assert [row.split()[1] for row in run.stdout.splitlines()[2:]] == ["320", "416", "256x416"]
+
+
 @pytest.mark.slow
 def test_shell_snippets_about_evaluating_run_one_after_the_other(folder: Path) -> None:
+    write_labelled(folder)
     for line in "".join(blocks("sh", EVALUATE)).splitlines():
         run = fastyolo(*shlex.split(line)[1:], cwd=folder)
         assert run.returncode == 0, run.stderr
     assert (folder / "found.json").is_file()
     assert (folder / "charts" / "ap_by_class.png").is_file()
+    assert (folder / "worst" / "01_1.jpg").is_file()
+
+
+def write_labelled(folder: Path) -> None:
+    """What labels/ for pictures/ may look like to Darknet, to Ultralytics, and in one folder."""
+    for name in ("data", "labelled"):
+        (folder / name).mkdir()
+    shutil.copy(folder / "pictures" / "1.jpg", folder / "labelled" / "1.jpg")
+    (folder / "labelled" / "1.txt").write_text("0 0.502 0.5125 0.957 0.958\n1 0.2 0.2 0.1 0.1\n")
+    (folder / "data" / "obj.names").write_text("person\nbicycle\n")
+    (folder / "data" / "valid.txt").write_text("labelled/1.jpg\n")
+    (folder / "data" / "obj.data").write_text("classes = 2\nvalid = data/valid.txt\nnames = data/obj.names\n")
+    (folder / "data.yaml").write_text("val: labelled\nnames: [person, bicycle]\n")
 
 
 def test_every_option_it_names_exists() -> None:
-    commands = ("detect", "export", "compile", "evaluate", "info")
+    commands = ("detect", "export", "compile", "evaluate", "info", "doctor")
     known = " ".join(fastyolo(command, "--help", COLUMNS="200").stdout for command in commands)
     without_pip = re.sub(r"^    pip .*(\n {8}.*)*", "", README, flags=re.MULTILINE)
     assert "--find-links" not in without_pip
-    for option in set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", without_pip + EXPORT + EVALUATE + CAMERAS)):
+    pages = without_pip + EXPORT + EVALUATE + CAMERAS + SIZES + RETRAIN
+    for option in set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", pages)):
         assert re.search(rf"{option}\b", known), option
 
 

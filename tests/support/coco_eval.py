@@ -36,6 +36,17 @@ def score_results(results: Any, coco_dir: Path, pictures: int = 128) -> Accuracy
     return Accuracy(*(100 * values[values > -1].mean() for values in parts))
 
 
+def twelve_numbers(results: str, annotations: Path) -> list[float]:
+    """What pycocotools' own summary says of a results file, in percent."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth = COCO(str(annotations))
+        evaluation = COCOeval(truth, truth.loadRes(results), "bbox")
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+    return [100 * float(value) for value in evaluation.stats]
+
+
 def coco_accuracy(detect: Callable[[Path], Detections], coco_dir: Path, pictures: int = 128) -> Accuracy:
     """Run `detect` over the first val2017 pictures and score what it finds."""
     paths = sorted((coco_dir / "val2017").iterdir())[:pictures]

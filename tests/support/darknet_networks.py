@@ -9,10 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from fastyolo.darknet import (
+    AveragePool,
     Convolutional,
     ConvolutionWeights,
+    Dropout,
     Layer,
     MaxPool,
+    Product,
     Route,
     Shortcut,
     Upsample,
@@ -107,8 +110,13 @@ def yolov3_tiny(height: int = 416, width: int = 416, classes: int = 80, n: int =
     )  # fmt: skip
 
 
-def write_network(folder: Path, text: str, *, seed: int = 0, name: str = "net") -> tuple[Path, Path]:
-    """Write NAME.cfg and NAME.weights with seeded random numbers that keep activations near one; return both paths."""
+def write_network(
+    folder: Path, text: str, *, seed: int = 0, name: str = "net", head_gain: float = 1.0
+) -> tuple[Path, Path]:
+    """Write NAME.cfg and NAME.weights with seeded random numbers that keep activations near one; return both paths.
+
+    `head_gain` makes the weights of convolutions without batch normalisation smaller.
+    """
     cfg = folder / f"{name}.cfg"
     cfg.write_text(text)
     random = np.random.default_rng(seed)
@@ -116,11 +124,12 @@ def write_network(folder: Path, text: str, *, seed: int = 0, name: str = "net") 
     for layer in network_layers(read_cfg(cfg)):
         if not isinstance(layer, Convolutional):
             continue
-        count, fan_in = layer.filters, layer.input_channels * layer.size**2
+        count, fan_in = layer.filters, layer.filter_channels * layer.size**2
         parts.append(random.normal(0, 0.5, count))
         if layer.batch_normalize:
             parts += [random.uniform(0.5, 1.5, count), random.normal(0, 0.5, count), random.uniform(0.5, 1.5, count)]
-        parts.append(random.normal(0, (2 / fan_in) ** 0.5, count * fan_in))
+        gain = 1.0 if layer.batch_normalize else head_gain
+        parts.append(random.normal(0, (2 / fan_in) ** 0.5, count * fan_in) * gain)
     weights = folder / f"{name}.weights"
     header = np.array([0, 2, 5], "<i4").tobytes() + np.array([32000], "<i8").tobytes()
     weights.write_bytes(header + np.concatenate(parts).astype("<f4").tobytes())
@@ -162,7 +171,17 @@ def forward(
             case Upsample():
                 output = inputs[0].repeat(layer.stride, axis=0).repeat(layer.stride, axis=1)
             case Shortcut():
-                output = _activate(inputs[0] + inputs[1], layer.activation)
+                output = inputs[0].copy()
+                for other in inputs[1:]:
+                    both = min(output.shape[2], other.shape[2])
+                    output[..., :both] += other[..., :both]
+                output = _activate(output, layer.activation)
+            case AveragePool():
+                output = inputs[0].mean(axis=(0, 1), keepdims=True)
+            case Product():
+                output = _activate(inputs[0] * inputs[1], layer.activation)
+            case Dropout():
+                output = inputs[0]
             case Yolo():
                 output = inputs[0]
                 heads.append(output.astype(np.float32))
@@ -176,7 +195,12 @@ def _activate(values: npt.NDArray[np.float64], activation: str) -> npt.NDArray[n
         "linear": lambda x: x,
         "leaky": lambda x: np.where(x > 0, x, 0.1 * x),
         "relu": lambda x: np.maximum(x, 0),
+        "relu6": lambda x: np.clip(x, 0, 6),
         "logistic": lambda x: 1 / (1 + np.exp(-x)),
+        "swish": lambda x: x / (1 + np.exp(-x)),
+        "silu": lambda x: x / (1 + np.exp(-x)),
+        "mish": lambda x: x * np.tanh(np.log1p(np.exp(x))),
+        "hardswish": lambda x: x * np.clip(x + 3, 0, 6) / 6,
     }
     return functions[activation](values)
 
@@ -184,13 +208,20 @@ def _activate(values: npt.NDArray[np.float64], activation: str) -> npt.NDArray[n
 def _convolve(
     image: npt.NDArray[np.float64], layer: Convolutional, found: ConvolutionWeights, epsilon: float
 ) -> npt.NDArray[np.float64]:
-    padding, size, stride = layer.padding, layer.size, layer.stride
+    padding, size = layer.padding, layer.size
     padded = np.pad(image, ((padding, padding), (padding, padding), (0, 0)))
-    kernel = found.weights.astype(np.float64).transpose(2, 3, 1, 0).reshape(-1, layer.filters)
+    # The filters of each group, and the channels that they see.
+    kernels = np.split(found.weights.astype(np.float64).transpose(2, 3, 1, 0), layer.groups, axis=3)
+    shares = np.split(padded, layer.groups, axis=2)
     output = np.empty(layer.shape)
     for row, column in np.ndindex(layer.shape[:2]):
-        window = padded[row * stride : row * stride + size, column * stride : column * stride + size]
-        output[row, column] = window.reshape(-1) @ kernel
+        top, left = row * layer.stride, column * layer.stride_x
+        output[row, column] = np.concatenate(
+            [
+                np.tensordot(share[top : top + size, left : left + size], kernel, 3)
+                for share, kernel in zip(shares, kernels, strict=True)
+            ]
+        )
     if found.scale is not None and found.mean is not None and found.variance is not None:
         output = (output - found.mean) / np.sqrt(found.variance + epsilon) * found.scale
     return _activate(output + found.bias, layer.activation)
@@ -199,7 +230,7 @@ def _convolve(
 def _max_pool(image: npt.NDArray[np.float64], layer: MaxPool) -> npt.NDArray[np.float64]:
     output = np.full(layer.shape, -np.inf)
     for row, column in np.ndindex(layer.shape[:2]):
-        top, left = (at * layer.stride - layer.padding // 2 for at in (row, column))
+        top, left = row * layer.stride - layer.padding // 2, column * layer.stride_x - layer.padding // 2
         window = image[max(top, 0) : top + layer.size, max(left, 0) : left + layer.size]
         output[row, column] = window.max(axis=(0, 1))
     return output

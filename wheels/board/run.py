@@ -1,6 +1,6 @@
 """make test-board: the boards' wheel on an emulated i.MX 8M Plus EVK, with cameras that break on purpose.
 
-    python wheels/board/run.py [--wheel WHEEL]
+    python wheels/board/run.py [--wheel WHEEL] [--model my_416_int8.tflite]
 
 What is tried is in on_board.py; here is what must come of it.
 """
@@ -124,6 +124,11 @@ def check_faults(found: dict[str, Any]) -> None:
     assert found["reconnect"]["frames"] == 60
 
 
+def check_own_model(found: dict[str, Any]) -> None:
+    check_detect(found)
+    print(found["text"])
+
+
 CHECKS: dict[str, Callable[[Any], None]] = {
     "info": check_info,
     "detect": check_detect,
@@ -139,6 +144,7 @@ CHECKS: dict[str, Callable[[Any], None]] = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--wheel", type=Path, help="default: the cp311-abi3 wheel for aarch64 in dist/")
+    parser.add_argument("--model", type=Path, help="one of yours, which detects from the board's camera too")
     arguments = parser.parse_args()
     wheel = arguments.wheel or next(iter(REPOSITORY.glob("dist/*-cp311-abi3-*aarch64.whl")), None)
     if wheel is None:
@@ -146,6 +152,10 @@ def main() -> None:
     began = time.monotonic()
     try:
         files = {"on_board.py": Path(__file__).with_name("on_board.py"), "picture.nv12": picture()}
+        checks = dict(CHECKS)
+        if arguments.model is not None:
+            files["own.tflite"] = arguments.model
+            checks["own_model"] = check_own_model
         image = machine.card(wheel, {**files, "picture.jpg": photograph()})
         print(f"the card is ready after {time.monotonic() - began:.0f} s", flush=True)
         log = machine.BUILD / "board.log"
@@ -153,12 +163,12 @@ def main() -> None:
     except MissingToolError as error:
         raise SystemExit(f"make test-board: {error}") from None
     results = [json.loads(line.partition("RESULT ")[2]) for line in text.splitlines() if "RESULT {" in line]
-    failed = set(CHECKS) - {result["what"] for result in results}
+    failed = set(checks) - {result["what"] for result in results}
     for result in results:
         what, found = result["what"], result["result"]
         try:
             assert "failed" not in found, found["failed"]
-            CHECKS[what](found)
+            checks[what](found)
             verdict = "passed"
         except (AssertionError, LookupError, TypeError, ValueError) as error:
             failed.add(what)

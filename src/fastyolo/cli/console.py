@@ -77,8 +77,9 @@ def warnings_as_lines() -> Iterator[None]:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         yield
-    for warning in caught:
-        say(f"warning: {warning.message}")
+    # What is looked at several times says the same each time.
+    for message in dict.fromkeys(str(warning.message) for warning in caught):
+        say(f"warning: {message}")
 
 
 def silence_native_code() -> None:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fastyolo.cli.model_weights import weights_record, weights_text
+from fastyolo.cli.model_record import model_record, unusable_record
+from fastyolo.cli.model_weights import weights_text
 from fastyolo.cli.options import (
     AllowCpuOption,
     DebugOption,
@@ -23,7 +24,7 @@ from fastyolo.cli.options import (
 from fastyolo.texts import printable
 
 if TYPE_CHECKING:
-    from fastyolo.runtime.session import RuntimeName, Session, TensorInfo
+    from fastyolo.runtime.session import RuntimeName, Session
 
 
 class Format(str, Enum):
@@ -40,12 +41,16 @@ def info(
     output_format: Annotated[Format, typer.Option("--format", help="For people, or for programs.")] = Format.text,
     debug: DebugOption = False,
 ) -> None:
-    """Show the version, this machine, its cameras, the TFLite runtimes that really work, and what is in the model."""
+    """Show the version, this machine, its cameras, the TFLite runtimes that really work, and what is in the model.
+
+    Of a model that cannot be run its tensors are shown as well, then why, and the exit code is 1.
+    """
     import numpy
     import PIL
 
     import fastyolo
     from fastyolo.detector import BUNDLED_MODEL
+    from fastyolo.errors import ModelError, RuntimeUnavailableError
     from fastyolo.runtime.machine import machine_record
 
     path = model if model is not None else BUNDLED_MODEL
@@ -56,10 +61,16 @@ def info(
         "machine": machine_record(),
     }
     record["video"] = _video_record()
-    record["runtimes"], session = _try_runtimes(path, device, threads, bytes_from_option(max_memory), allow_cpu)
-    record["device"] = _device_record(session)
-    record["model"] = _model_record(path, session)
+    record["runtimes"], record["device"] = {}, None
+    try:
+        record["runtimes"], session = _try_runtimes(path, device, threads, bytes_from_option(max_memory), allow_cpu)
+        record["device"] = _device_record(session)
+        record["model"], problem = model_record(path, session)
+    except (ModelError, RuntimeUnavailableError) as error:
+        record["model"], problem = unusable_record(path, error), error
     print(json.dumps(record, indent=2) if output_format is Format.json else _as_text(record))
+    if problem is not None:
+        raise problem
 
 
 def _video_record() -> dict[str, Any]:
@@ -114,47 +125,6 @@ def _device_record(session: Session) -> dict[str, Any]:
     return {"name": session.device, "why": session.why, "chip": find_chip()[0], "npu": npu, "ran": ran}
 
 
-def _model_record(path: Path, session: Session) -> dict[str, Any]:
-    from fastyolo.metadata import find_metadata
-    from fastyolo.spec import ModelSpec
-
-    metadata = find_metadata(path) or {}
-    if metadata:
-        metadata = {**metadata, **ModelSpec.from_dict(metadata).to_dict()}
-    described = {key: value for key, value in metadata.items() if key not in ("calibration", "names")}
-    return {
-        "path": str(path),
-        "bytes": path.stat().st_size,
-        "input": {**_tensor_record(session.input), "color": "rgb", "range": _input_range(session, metadata)},
-        "outputs": [_tensor_record(tensor) for tensor in session.outputs],
-        "weights": weights_record(path),
-        "classes": len(metadata.get("names", ())) or None,
-        "metadata": described or None,
-    }
-
-
-def _input_range(session: Session, metadata: dict[str, Any]) -> list[float] | None:
-    """What black and white are to the network; None if neither the model nor its metadata says it."""
-    from fastyolo.errors import FastYoloError
-    from fastyolo.input_range import check_input_range, expected_range
-
-    try:
-        if metadata.get("input_range") is not None:
-            return list(check_input_range(metadata["input_range"]))
-        return list(expected_range(session.input.dtype, session.input.affine))
-    except FastYoloError:
-        return None
-
-
-def _tensor_record(tensor: TensorInfo) -> dict[str, Any]:
-    return {
-        "name": tensor.name,
-        "shape": list(tensor.shape),
-        "dtype": tensor.dtype.name,
-        "quantization": list(tensor.quantization) if tensor.quantization else None,
-    }
-
-
 def _as_text(record: dict[str, Any]) -> str:
     machine, model = record["machine"], record["model"]
     lines = [
@@ -167,11 +137,13 @@ def _as_text(record: dict[str, Any]) -> str:
         *_listing("runtimes", [f"{name}: {state}" for name, state in record["runtimes"].items()]),
         *_listing("device", _device_text(record["device"])),
         f"model        {model['path']} ({model['bytes'] / 1e6:.1f} MB)",
-        *_listing("input", [_tensor_text(model["input"]), _colours_text(model["input"])]),
+        *_listing("input", [text for tensor in model["inputs"] for text in _input_text(tensor)]),
         *_listing("outputs", [_tensor_text(tensor) for tensor in model["outputs"]]),
         *_listing("weights", weights_text(model["weights"])),
     ]
     metadata = model["metadata"]
+    if metadata is None and model["problem"] is not None:
+        return "\n".join(map(printable, lines))
     if metadata is None:
         return "\n".join(map(printable, [*lines, "metadata     none: needs --cfg and --names"]))
     heads = [
@@ -183,7 +155,10 @@ def _as_text(record: dict[str, Any]) -> str:
     return "\n".join(map(printable, [*lines, *_listing("heads", heads), *last]))
 
 
-def _device_text(device: dict[str, Any]) -> list[str]:
+def _device_text(device: dict[str, Any] | None) -> list[str]:
+    """What runs the model, nothing where none can."""
+    if device is None:
+        return []
     from fastyolo.runtime.ran import Ran
 
     ran = str(Ran(**device["ran"])) if device["ran"] is not None else "the runtime does not tell which operators"
@@ -195,10 +170,16 @@ def _use_text(metadata: dict[str, Any]) -> str:
     return f"use          {metadata.get('resize', 'stretch')}, NMS {metadata.get('nms', 'iou')}"
 
 
-def _colours_text(tensor: dict[str, Any]) -> str:
+def _input_text(tensor: dict[str, Any]) -> list[str]:
+    """The tensor, and what pictures become in it where they can become one."""
+    text = _tensor_text(tensor)
+    if tensor["color"] is None:
+        return [text]
     wanted = tensor["range"]
     levels = "unknown: needs --input-range" if wanted is None else f"{wanted[0]:g}, white {wanted[1]:g}"
-    return f'RGB (arrays too: color="bgr" for OpenCV\'s), black {levels}'
+    if tensor["color"] == "grey":
+        return [text, f"grey, also made of images in colour, black {levels}"]
+    return [text, f'RGB (arrays too: color="bgr" for OpenCV\'s), black {levels}']
 
 
 def _listing(title: str, rows: list[str]) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from fastyolo.darknet import Layer
+    from fastyolo.darknet import Convolutional, Layer, MaxPool
     from fastyolo.darknet.layers import Shape
 
 HEADINGS = ("layer", "type", "", "input", "output", "parameters", "multiply-adds")
@@ -53,19 +53,26 @@ def _shape(shape: Shape) -> str:
 
 def _detail(layer: Layer) -> str:
     """What tells this layer from others of its type."""
-    from fastyolo.darknet import Convolutional, MaxPool, Route, Shortcut, Upsample, Yolo
+    from fastyolo.darknet import Convolutional, MaxPool, Product, Route, Shortcut, Upsample, Yolo
+
+    detail = ""
 
     match layer:
-        case Convolutional(size=size, stride=stride, activation=activation):
-            detail = f"{size}x{size}/{stride} {activation}"
-        case MaxPool(size=size, stride=stride):
-            detail = f"{size}x{size}/{stride}"
+        case Convolutional(size=size, activation=activation, groups=groups):
+            of_groups = f" in {groups} groups" if groups > 1 else ""
+            detail = f"{size}x{size}/{_strides(layer)} {activation}{of_groups}"
+        case MaxPool(size=size):
+            detail = f"{size}x{size}/{_strides(layer)}"
         case Route(inputs=inputs, groups=groups, group_id=group):
             detail = " ".join(map(str, inputs)) + (f" part {group + 1} of {groups}" if groups > 1 else "")
         case Upsample(stride=stride):
             detail = f"x{stride}"
-        case Shortcut(inputs=inputs, activation=activation):
-            detail = f"{inputs[-1]} {activation}"
+        case Shortcut(inputs=inputs, activation=activation) | Product(inputs=inputs, activation=activation):
+            detail = f"{' '.join(map(str, inputs[1:]))} {activation}"
         case Yolo(head=head, classes=classes):
             detail = f"stride {head.stride}, {len(head.anchors)} anchors, {classes} classes"
     return detail
+
+
+def _strides(layer: Convolutional | MaxPool) -> str:
+    return str(layer.stride) if layer.stride == layer.stride_x else f"{layer.stride}x{layer.stride_x}"

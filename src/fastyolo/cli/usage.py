@@ -37,8 +37,10 @@ _OPTIONS = {
     "formats": "--format",
     "names": "--names",
     "nms": "--nms",
+    "output_dir": "--output",
     "resize": "--resize",
     "runtime": "--runtime",
+    "sizes": "--sizes",
     "target": "--target",
     "threads": "--threads",
 }

@@ -3,9 +3,12 @@
 from fastyolo.darknet.cfg import Cfg, Section, read_cfg
 from fastyolo.darknet.decoding import spec_from_cfg, with_input_size
 from fastyolo.darknet.layers import (
+    AveragePool,
     Convolutional,
+    Dropout,
     Layer,
     MaxPool,
+    Product,
     Route,
     Shortcut,
     Upsample,
@@ -15,11 +18,14 @@ from fastyolo.darknet.layers import (
 from fastyolo.darknet.weights import ConvolutionWeights, count_numbers, read_weights
 
 __all__ = [
+    "AveragePool",
     "Cfg",
     "ConvolutionWeights",
     "Convolutional",
+    "Dropout",
     "Layer",
     "MaxPool",
+    "Product",
     "Route",
     "Section",
     "Shortcut",

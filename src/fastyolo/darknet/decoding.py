@@ -46,7 +46,9 @@ def spec_from_cfg(cfg: Cfg, names: Sequence[str] | None = None) -> ModelSpec:
     elif len(names) != classes:
         raise SpecError(f"{cfg.file} has {classes} classes, so expected {classes} class names, got {len(names)}")
     nms = read_nms(grids[-1][0])
-    return ModelSpec((height, width), tuple(head for head, _ in heads), tuple(names), _resize(cfg), nms)
+    return ModelSpec(
+        (height, width), tuple(head for head, _ in heads), tuple(names), _resize(cfg), nms, channels=channels
+    )
 
 
 def with_input_size(cfg: Cfg, input_size: tuple[int, int]) -> Cfg:

@@ -3,105 +3,64 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from fastyolo.darknet.cfg import MAX_INTEGER, Cfg, Section, shorten
-from fastyolo.darknet.grids import Grid, earlier
+from fastyolo.darknet.grids import Grid
 from fastyolo.darknet.heads import read_head
-from fastyolo.darknet.windows import Window, convolution_window, pooling_window
-from fastyolo.spec import HeadSpec
+from fastyolo.darknet.joins import read_route, read_sam, read_scale_channels, read_shortcut
+from fastyolo.darknet.kinds import (
+    NETWORK_INPUT,
+    AveragePool,
+    Convolutional,
+    Dropout,
+    Layer,
+    MaxPool,
+    Product,
+    Route,
+    Shape,
+    Shortcut,
+    Upsample,
+    Walk,
+    Yolo,
+)
+from fastyolo.darknet.windows import convolution_window, pooling_window
 
-Shape = tuple[int, int, int]
-"""(rows, columns, channels)."""
+__all__ = [
+    "LAYER_READERS",
+    "NETWORK_INPUT",
+    "AveragePool",
+    "Convolutional",
+    "Dropout",
+    "Layer",
+    "MaxPool",
+    "Product",
+    "Route",
+    "Shape",
+    "Shortcut",
+    "Upsample",
+    "Yolo",
+    "network_layers",
+]
 
-NETWORK_INPUT = -1
-"""The layer index that stands for the network input."""
+MAX_LAYERS = 2000
+"""YOLOv4 has 162; thousands would only keep a runtime busy with preparing."""
 
-
-@dataclass(frozen=True)
-class _Layer:
-    """What every layer has: its section, the absolute indices of the layers it reads, and its output shape."""
-
-    section: Section
-    inputs: tuple[int, ...]
-    shape: Shape
-
-
-@dataclass(frozen=True)
-class Convolutional(_Layer):
-    filters: int
-    size: int
-    stride: int
-    padding: int
-    batch_normalize: bool
-    activation: str
-    input_channels: int
-
-    @property
-    def multiply_accumulates(self) -> int:
-        """How often a product is added up for one picture."""
-        rows, columns, filters = self.shape
-        return rows * columns * filters * self.input_channels * self.size**2
-
-
-@dataclass(frozen=True)
-class MaxPool(_Layer):
-    size: int
-    stride: int
-    padding: int
-
-
-@dataclass(frozen=True)
-class Route(_Layer):
-    groups: int
-    group_id: int
-
-
-@dataclass(frozen=True)
-class Upsample(_Layer):
-    stride: int
-
-
-@dataclass(frozen=True)
-class Shortcut(_Layer):
-    activation: str
-
-
-@dataclass(frozen=True)
-class Yolo(_Layer):
-    head: HeadSpec
-    classes: int
-
-
-Layer = Convolutional | MaxPool | Route | Upsample | Shortcut | Yolo
-
-
-class _Walk:
-    """The layers so far, as the next section sees them."""
-
-    def __init__(self, cfg: Cfg) -> None:
-        self.input_shape: Shape = cfg.input_shape
-        self.layers: list[Layer] = []
-
-    @property
-    def previous(self) -> int:
-        return len(self.layers) - 1
-
-    def shape(self, index: int) -> Shape:
-        return self.input_shape if index == NETWORK_INPUT else self.layers[index].shape
-
-    def reference(self, section: Section, key: str, index: int) -> int:
-        """The absolute index of an earlier layer, from an absolute or a negative (relative) one."""
-        return earlier(section, key, index, len(self.layers))
+MAX_NUMBERS = 1 << 28
+"""Of one layer's output: a gigabyte in float32, far beyond any board."""
 
 
 def network_layers(cfg: Cfg) -> tuple[Layer, ...]:
     """Walk the sections and return typed layers with output shapes.
 
     Raises:
-        SpecError: a layer type fastyolo does not know, an option out of its domain, layers that do not fit together.
+        SpecError: a layer type fastyolo does not know, an option out of its domain, layers that do not fit together,
+            or more of them, or larger ones, than a network has.
     """
-    walk = _Walk(cfg)
+    if len(cfg.sections) > MAX_LAYERS:
+        section = cfg.sections[MAX_LAYERS]
+        raise section.error(f"at most {MAX_LAYERS} layers", f"{len(cfg.sections)}")
+    walk = Walk(cfg)
+    _check_shape(cfg.net, cfg.input_shape)
     for section in cfg.sections:
         read = LAYER_READERS.get(section.type)
         if read is None:
@@ -111,61 +70,64 @@ def network_layers(cfg: Cfg) -> tuple[Layer, ...]:
         layer = read(section, walk)
         if any(index >= 0 and isinstance(walk.layers[index], Yolo) for index in layer.inputs):
             raise section.error("a layer that is not [yolo] as input", "a [yolo] layer")
-        # Nothing this large is a network for this library; it would only exhaust memory later.
-        if not all(1 <= side <= MAX_INTEGER for side in layer.shape):
-            raise section.error(f"an output of 1 to {MAX_INTEGER} each way", "x".join(map(str, layer.shape)))
+        _check_shape(section, layer.shape)
         walk.layers.append(layer)
     return tuple(walk.layers)
 
 
-def _convolutional(section: Section, walk: _Walk) -> Layer:
+def _check_shape(section: Section, shape: Shape) -> None:
+    # Nothing this large is a network for this library; it would only exhaust memory later.
+    rows, columns, channels = shape
+    got = "x".join(map(str, shape))
+    if not all(1 <= side <= MAX_INTEGER for side in shape):
+        raise section.error(f"an output of 1 to {MAX_INTEGER} each way", got)
+    if rows * columns * channels > MAX_NUMBERS:
+        raise section.error(f"an output of at most {MAX_NUMBERS} numbers", got)
+
+
+def _convolutional(section: Section, walk: Walk) -> Layer:
     rows, columns, channels = walk.shape(walk.previous)
     filters = section.integer("filters", 1, low=1)
+    groups = section.integer("groups", 1, low=1)
+    for count, what in ((channels, "channels before this layer"), (filters, "filters")):
+        if count % groups:
+            raise section.error(f"groups that divide the {count} {what}", f"groups={groups}", key="groups")
     window = convolution_window(section)
-    shape = (*window.positions(rows, columns), filters)
-    batch_normalize = section.integer("batch_normalize", 0) > 0 or section.integer("cbn", 0) > 0
-    activation = section.text("activation", "logistic")
-    inputs = (walk.previous,)
-    stride, padding = _one_stride(section, window), window.padding // 2
     return Convolutional(
-        section, inputs, shape, filters, window.size, stride, padding, batch_normalize, activation, channels
+        section,
+        (walk.previous,),
+        (*window.positions(rows, columns), filters),
+        filters=filters,
+        size=window.size,
+        stride=window.stride_y,
+        padding=window.padding // 2,
+        batch_normalize=section.integer("batch_normalize", 0) > 0 or section.integer("cbn", 0) > 0,
+        activation=section.text("activation", "logistic"),
+        input_channels=channels,
+        groups=groups,
+        stride_x=window.stride_x,
     )
 
 
-def _maxpool(section: Section, walk: _Walk) -> Layer:
+def _maxpool(section: Section, walk: Walk) -> Layer:
     rows, columns, channels = walk.shape(walk.previous)
     window = pooling_window(section)
+    # A window that lies outside of the picture has no maximum.
+    if window.padding >= window.size:
+        raise section.error(f"padding from 0 to {window.size - 1}", str(window.padding), key="padding")
     shape = (*window.positions(rows, columns), channels)
-    return MaxPool(section, (walk.previous,), shape, window.size, _one_stride(section, window), window.padding)
+    return MaxPool(section, (walk.previous,), shape, window.size, window.stride_y, window.padding, window.stride_x)
 
 
-def _one_stride(section: Section, window: Window) -> int:
-    if window.stride_y != window.stride_x:
-        key = "stride_x" if "stride_x" in section.options else "stride_y"
-        got = f"stride_y={window.stride_y} and stride_x={window.stride_x}"
-        raise section.error("one stride down and across", got, key=key)
-    return window.stride_y
+def _avgpool(section: Section, walk: Walk) -> Layer:
+    return AveragePool(section, (walk.previous,), (1, 1, walk.shape(walk.previous)[2]))
 
 
-def _route(section: Section, walk: _Walk) -> Layer:
-    indices = section.integers("layers", low=-MAX_INTEGER, high=MAX_INTEGER)
-    if not indices:
-        raise section.error("layers= in [route]", "none")
-    inputs = tuple(walk.reference(section, "layers", index) for index in indices)
-    groups = section.integer("groups", 1, low=1)
-    group_id = section.integer("group_id", 0, high=groups - 1)
-    shapes = [walk.shape(index) for index in inputs]
-    for shape in shapes:
-        if shape[:2] != shapes[0][:2]:
-            sizes = " and ".join(f"{other[0]}x{other[1]}" for other in (shapes[0], shape))
-            raise section.error("layers of one size", sizes, key="layers")
-        if shape[2] % groups:
-            raise section.error(f"channels divisible by groups={groups}", str(shape[2]), key="groups")
-    channels = sum(shape[2] // groups for shape in shapes)
-    return Route(section, inputs, (shapes[0][0], shapes[0][1], channels), groups, group_id)
+def _dropout(section: Section, walk: Walk) -> Layer:
+    return Dropout(section, (walk.previous,), walk.shape(walk.previous))
 
 
-def _upsample(section: Section, walk: _Walk) -> Layer:
+def _upsample(section: Section, walk: Walk) -> Layer:
     stride = section.integer("stride", 2, low=1, high=255)
     if section.number("scale", 1.0) != 1.0:
         raise section.error("scale=1", section.text("scale", ""), key="scale")
@@ -173,34 +135,24 @@ def _upsample(section: Section, walk: _Walk) -> Layer:
     return Upsample(section, (walk.previous,), (rows * stride, columns * stride, channels), stride)
 
 
-def _shortcut(section: Section, walk: _Walk) -> Layer:
-    if section.text("weights_type", "none") != "none":
-        raise section.error("weights_type=none", shorten(section.text("weights_type", "")), key="weights_type")
-    indices = section.integers("from", low=-MAX_INTEGER, high=MAX_INTEGER)
-    if len(indices) != 1:
-        raise section.error("from= one layer in [shortcut]", f"{len(indices)} layers", key="from")
-    other = walk.reference(section, "from", indices[0])
-    shape = walk.shape(walk.previous)
-    # Darknet adds tensors of different shape by striding; no network of this family does that.
-    if walk.shape(other) != shape:
-        sizes = " and ".join("x".join(map(str, side)) for side in (shape, walk.shape(other)))
-        raise section.error("two layers of one shape", sizes, key="from")
-    return Shortcut(section, (walk.previous, other), shape, section.text("activation", "linear"))
-
-
-def _yolo(section: Section, walk: _Walk) -> Layer:
+def _yolo(section: Section, walk: Walk) -> Layer:
     shape = walk.shape(walk.previous)
     head, classes = read_head(section, walk.input_shape[:2], Grid(*shape))
     return Yolo(section, (walk.previous,), shape, head, classes)
 
 
-LAYER_READERS: Mapping[str, Callable[[Section, _Walk], Layer]] = {
+LAYER_READERS: Mapping[str, Callable[[Section, Walk], Layer]] = {
+    "avg": _avgpool,
+    "avgpool": _avgpool,
     "conv": _convolutional,
     "convolutional": _convolutional,
+    "dropout": _dropout,
     "max": _maxpool,
     "maxpool": _maxpool,
-    "route": _route,
-    "shortcut": _shortcut,
+    "route": read_route,
+    "sam": read_sam,
+    "scale_channels": read_scale_channels,
+    "shortcut": read_shortcut,
     "upsample": _upsample,
     "yolo": _yolo,
 }

@@ -48,6 +48,9 @@ LAYER_TRAINING = _words("burnin_update clip dont_update learning_rate onlyforwar
 CONVOLUTIONAL_TRAINING = _words("angle assisted_excitation dot grad_centr reverse")
 """Options of [convolutional] that only training looks at; angle belongs to rotate."""
 
+DROPOUT_TRAINING = _words("dropblock dropblock_size_abs dropblock_size_rel probability")
+"""Options of [dropout], all of them."""
+
 STREAMS = _words("stream wait_stream")
 """On which of the GPU's streams a layer runs."""
 
@@ -75,10 +78,10 @@ def _layer(used: str, ignored: Iterable[str] = (), neutral: Mapping[str, float |
 
 _NET = Options(_words("width height channels inputs letter_box"), NET_TRAINING | NET_MACHINE, {})
 _CONVOLUTIONAL = _layer(
-    "filters size stride stride_x stride_y pad padding activation batch_normalize cbn",
+    "filters groups size stride stride_x stride_y pad padding activation batch_normalize cbn",
     CONVOLUTIONAL_TRAINING | STREAMS,
     {
-        "groups": 1, "dilation": 1, "antialiasing": 0, "binary": 0, "xnor": 0, "bin_output": 0, "sway": 0, "rotate": 0,
+        "dilation": 1, "antialiasing": 0, "binary": 0, "xnor": 0, "bin_output": 0, "sway": 0, "rotate": 0,
         "stretch": 0, "stretch_sway": 0, "coordconv": 0, "flipped": 0, "share_index": None, "dontload": 0,
         "dontloadscales": 0,
     },
@@ -99,6 +102,11 @@ OPTIONS: Mapping[str, Options] = {
     "route": _layer("layers groups group_id", STREAMS),
     # Without weights they are not normalised.
     "shortcut": _layer("from activation weights_type", ["weights_normalization"]),
+    "avg": _layer(""),
+    "avgpool": _layer(""),
+    "dropout": _layer("", DROPOUT_TRAINING),
+    "scale_channels": _layer("from activation", neutral={"scale_wh": 0}),
+    "sam": _layer("from activation"),
     "upsample": _layer("stride scale"),
     "yolo": _layer(
         "mask anchors classes num scale_x_y new_coords nms_kind beta_nms",

@@ -25,7 +25,7 @@ class ConvolutionWeights:
     """One convolution's numbers, as trained.
 
     Attributes:
-        weights: float32 (filters, input channels, size, size).
+        weights: float32 (filters, channels that each sees, size, size).
         bias: float32 (filters,); with batch normalisation its shift.
         scale, mean, variance: float32 (filters,) of the batch normalisation; None without one.
     """
@@ -67,7 +67,7 @@ def read_weights(path: str | os.PathLike[str], layers: Sequence[Layer]) -> tuple
         count = layer.filters
         bias = take(count)
         scale, mean, variance = (take(count), take(count), take(count)) if layer.batch_normalize else (None,) * 3
-        weights = take(count, layer.input_channels, layer.size, layer.size)
+        weights = take(count, layer.filter_channels, layer.size, layer.size)
         parts = [part for part in (bias, scale, mean, variance, weights) if part is not None]
         if not all(np.isfinite(part).all() for part in parts):
             raise ExportError(f"{name} must hold finite numbers, got NaN or infinity in layer {index} (convolutional)")
@@ -80,7 +80,7 @@ def read_weights(path: str | os.PathLike[str], layers: Sequence[Layer]) -> tuple
 def count_numbers(layers: Iterable[Layer]) -> int:
     """How many float32 numbers the .weights file of these layers holds."""
     return sum(
-        layer.filters * ((4 if layer.batch_normalize else 1) + layer.input_channels * layer.size**2)
+        layer.filters * ((4 if layer.batch_normalize else 1) + layer.filter_channels * layer.size**2)
         for layer in layers
         if isinstance(layer, Convolutional)
     )

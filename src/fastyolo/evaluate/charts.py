@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from fastyolo.errors import FastYoloError
-from fastyolo.evaluate.ground_truth import StrPath
 from fastyolo.evaluate.scoring import CategoryScore, Scores
+from fastyolo.evaluate.truth import StrPath
 from fastyolo.files import atomic_write, shown
 
 _DPI = 110

@@ -19,17 +19,20 @@ from typing import Any
 from fastyolo.detections import Detections
 from fastyolo.detector import Detector
 from fastyolo.errors import EvaluationError
-from fastyolo.evaluate.ground_truth import StrPath, read_ground_truth
+from fastyolo.evaluate.found import Found
+from fastyolo.evaluate.ground_truth import read_ground_truth
 from fastyolo.evaluate.ladder_rules import Float32Array, InputRule, Rules, decode, dequantise, reference_tensor
 from fastyolo.evaluate.parallel import open_workers, over_pictures
-from fastyolo.evaluate.run import Settings, categories_of
-from fastyolo.evaluate.scoring import Found, Progress, Scores, require_pycocotools, score
+from fastyolo.evaluate.run import Settings, categories_of, names_of
+from fastyolo.evaluate.scoring import Progress, Scores, require_pycocotools, score
+from fastyolo.evaluate.truth import StrPath
 from fastyolo.files import shown
 from fastyolo.frames.frame import Frame, view_frame
 from fastyolo.frames.picture import load_image, read_picture
 from fastyolo.letterbox import placed_size
 from fastyolo.metadata import find_metadata
 from fastyolo.preprocess import Preprocessor, Tensor
+from fastyolo.runtime.limits import MAX_MEMORY
 from fastyolo.runtime.outputs import match_outputs
 from fastyolo.spec import ModelSpec
 
@@ -105,11 +108,12 @@ def climb(
     model: StrPath | None = None,
     *,
     float_model: StrPath,
-    images: StrPath,
     annotations: StrPath,
+    images: StrPath | None = None,
     spec: ModelSpec | None = None,
     runtime: str = "auto",
     threads: int | None = None,
+    max_memory: int = MAX_MEMORY,
     limit: int | None = None,
     progress: Progress | None = None,
     stop: Event | None = None,
@@ -121,18 +125,19 @@ def climb(
     Args:
         model: the int8 model; None takes the bundled COCO YOLOv4-tiny.
         float_model: the same network in float32.
-        images, annotations, spec, runtime, threads, limit, progress, stop: see `fastyolo.evaluate.run.evaluate`. Both
-            models run on the CPU.
+        annotations, images, spec, runtime, threads, max_memory, limit, progress, stop: see
+            `fastyolo.evaluate.run.evaluate`. Both models run on the CPU.
 
     Raises:
         EvaluationError: the models are not an int8 and a float32 one of the same network; and what `evaluate` raises.
     """
     require_pycocotools()
-    truth = read_ground_truth(annotations, images, limit=limit)
+    truth = read_ground_truth(annotations, images, names=lambda: names_of(model, spec), limit=limit)
 
     def build(cores: int) -> _Climber:
         pair = (
-            Detector(path, spec=spec, runtime=runtime, threads=cores, show_hidden=True) for path in (model, float_model)
+            Detector(path, spec=spec, runtime=runtime, threads=cores, max_memory=max_memory, show_hidden=True)
+            for path in (model, float_model)
         )
         return _Climber(*map(_Network, pair))
 
@@ -177,6 +182,7 @@ class _Network:
         )
         self._preprocess = Preprocessor(
             self.spec.input_size,
+            channels=self.spec.channels,
             dtype=self.input.dtype,
             quantization=self.input.quantization,
             resize=self.resize,
@@ -233,8 +239,10 @@ def _check_pair(integer: _Network, real: _Network) -> None:
     if replace(integer.spec, resize=real.spec.resize, nms=real.spec.nms) != real.spec:
         raise EvaluationError(
             f"the ladder's models must be of one network, but {shown(integer.path)} and {shown(real.path)} differ in "
-            "input size, classes or heads"
+            "input size, channels, classes or heads"
         )
+    if integer.spec.channels != 3:
+        raise EvaluationError("the reference recipe's rules know no grey networks, only ones that take RGB")
     if any(head.new_coords for head in integer.spec.heads):
         raise EvaluationError("the reference recipe's rules know no networks with new_coords=1")
 

@@ -11,8 +11,8 @@ from threading import Event
 from typing import TypeVar
 
 from fastyolo.errors import EvaluationError, FastYoloError
-from fastyolo.evaluate.ground_truth import Picture
 from fastyolo.evaluate.scoring import Progress
+from fastyolo.evaluate.truth import Picture
 from fastyolo.files import shown
 from fastyolo.runtime.session import check_threads
 

@@ -10,19 +10,22 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from fastyolo.darknet import read_cfg, read_weights, spec_from_cfg, with_input_size
+from fastyolo.darknet import Convolutional, read_cfg, spec_from_cfg, with_input_size
 from fastyolo.errors import ExportError, OptionError
+from fastyolo.export.activations import check_integer_activations
 from fastyolo.export.build import BATCH_NORM_EPSILON, build_graph, supported_layers
 from fastyolo.export.fetch import OFFICIAL_CFG, Progress, fetch_weights
-from fastyolo.export.graph import INPUT_NAME, Graph
+from fastyolo.export.graph import Graph
 from fastyolo.export.output import write_files
+from fastyolo.export.source import numbers_of
 from fastyolo.export.targets import check_target, resolve_weights
 from fastyolo.letterbox import ResizeMode, check_resize
 from fastyolo.metadata import append_metadata
 from fastyolo.names import COCO_NAMES
-from fastyolo.spec import ModelSpec, NmsKind
+from fastyolo.spec import PICTURE_CHANNELS, ModelSpec, NmsKind
 
 if TYPE_CHECKING:
+    from fastyolo.darknet import Cfg
     from fastyolo.export.int8 import Quantization, WeightScales
     from fastyolo.export.pictures import Calibration
     from fastyolo.export.recipe import Effort
@@ -53,6 +56,8 @@ class ExportResult:
         pictures: how many calibrated.
         compiled: the file for the NPU and what its compiler says about it, if a target was given.
         report: what quantisation chose for every tensor and what it cost, if an int8 or quant file was made.
+        weight_scales: how many scales the weights of that file have.
+        multiply_adds: how often a product is added up for one picture, in all convolutions.
     """
 
     paths: Mapping[Format, Path]
@@ -61,6 +66,8 @@ class ExportResult:
     pictures: int = 0
     compiled: tuple[Path, Compiled] | None = None
     report: QuantisationReport | None = None
+    weight_scales: WeightScales | None = None
+    multiply_adds: int = 0
 
 
 @dataclass
@@ -135,7 +142,7 @@ def export(
     """
     if resize is not None:
         check_resize(resize)
-    formats = _check_formats(formats, calibration)
+    formats = check_formats(formats, calibration)
     if (cfg is None) != (weights is None):
         raise OptionError("a network needs both its .cfg and its .weights, got only one of them")
     check_target(target, formats)
@@ -153,9 +160,12 @@ def export(
         description = read_cfg(cfg)
         if input_size is not None:
             description = with_input_size(description, input_size)
+        check_channels(description)
         layers = supported_layers(description)
+        if set(formats) - {"float32"}:
+            check_integer_activations(layers)
         spec = _with_use(spec_from_cfg(description, names), resize, nms)
-        numbers, source_sha256 = read_weights(weights, layers)
+        numbers, source_sha256 = numbers_of(weights, layers)
         graph = build_graph(description, numbers, batch_norm_epsilon=batch_norm_epsilon)
     metadata = {
         **spec.to_dict(),
@@ -168,7 +178,7 @@ def export(
         int8_graph, quantization, report, metadata["calibration"] = _quantise(
             graph, spec, calibration, effort, weight_scales, clock
         )
-    folder, stem = Path(output_dir), f"{Path(cfg).stem}_{_size(spec)}"
+    folder, stem = Path(output_dir), f"{Path(cfg).stem}_{size_name(spec.input_size)}"
     paths = {kind: folder / f"{stem}_{kind}.tflite" for kind in formats}
     with clock.step("write"):
         networks = {kind: (graph, None) if kind == "float32" else (int8_graph, quantization) for kind in formats}
@@ -180,7 +190,9 @@ def export(
     with clock.step("write"):
         write_files(contents if compiled is None else {**contents, compiled[0]: compiled[1].content})
     pictures = metadata["calibration"]["count"] if "calibration" in metadata else 0
-    return ExportResult(paths, spec, clock.seconds, pictures, compiled, report)
+    scales = None if report is None else weight_scales
+    multiply_adds = sum(layer.multiply_accumulates for layer in layers if isinstance(layer, Convolutional))
+    return ExportResult(paths, spec, clock.seconds, pictures, compiled, report, scales, multiply_adds)
 
 
 def _quantise(
@@ -200,10 +212,8 @@ def _quantise(
     from fastyolo.export.report import measure
 
     recipe = Recipe.of(effort)
-    if graph.shapes[INPUT_NAME][2] != 3:
-        raise ExportError(f"calibration needs a network with channels=3, got {graph.shapes[INPUT_NAME][2]}")
     files = find_pictures(calibration)
-    pictures = Pictures(files, spec.input_size, spec.resize)
+    pictures = Pictures(files, spec.input_size, spec.resize, spec.channels)
     with clock.step("calibrate"):
         listed = describe_pictures(files)
         tick = clock.ticker("calibrate", len(files))
@@ -212,11 +222,11 @@ def _quantise(
     with clock.step("quantise"):
         graph, quantization = quantise(graph, statistics, weight_scales, weight_share=recipe.weight_share)
         del statistics  # large, and no longer needed
-        some = list(Pictures(_evenly(files, recipe.refining), spec.input_size, spec.resize))
+        some = list(Pictures(_evenly(files, recipe.refining), spec.input_size, spec.resize, spec.channels))
         tick = clock.ticker("quantise", len(quantization.convolutions))
         quantization = refine(graph, quantization, some, learned_rounding=recipe.learned_rounding, tick=tick)
     with clock.step("report"):
-        few = Pictures(_evenly(files, REPORTED_PICTURES), spec.input_size, spec.resize)
+        few = Pictures(_evenly(files, REPORTED_PICTURES), spec.input_size, spec.resize, spec.channels)
         report = measure(graph, quantization, few, sigmoid_outputs=not spec.heads[0].new_coords)
     description = {
         "effort": effort,
@@ -253,7 +263,8 @@ def _compile(
     return source.parent / f"model_{target}" / f"{source.stem}_vela.tflite", compiled
 
 
-def _check_formats(formats: Sequence[Format] | None, calibration: Calibration | None) -> tuple[Format, ...]:
+def check_formats(formats: Sequence[Format] | None, calibration: Calibration | None) -> tuple[Format, ...]:
+    """What will be written; `OptionError` for what is no format, or needs pictures that are not there."""
     if formats is None:
         return ("float32",) if calibration is None else FORMATS
     for kind in formats:
@@ -264,6 +275,20 @@ def _check_formats(formats: Sequence[Format] | None, calibration: Calibration | 
     return tuple(dict.fromkeys(formats))
 
 
+def check_channels(description: Cfg) -> None:
+    """Raise `ExportError` for a network that takes neither RGB nor grey: nothing could prepare its input."""
+    channels = description.input_shape[2]
+    if channels not in PICTURE_CHANNELS:
+        expected = "channels=3 (RGB) or channels=1 (grey) in [net]"
+        raise ExportError(str(description.net.error(expected, str(channels), key="channels")))
+
+
+def size_name(size: tuple[int, int]) -> str:
+    """ "416", or "256x416": height x width, as in files' names."""
+    height, width = size
+    return str(height) if height == width else f"{height}x{width}"
+
+
 def _check_pictures(calibration: Calibration) -> None:
     from fastyolo.export.pictures import find_pictures
 
@@ -272,11 +297,6 @@ def _check_pictures(calibration: Calibration) -> None:
 
 def _with_use(spec: ModelSpec, resize: ResizeMode | None, nms: NmsKind | None) -> ModelSpec:
     return replace(spec, resize=resize or spec.resize, nms=nms or spec.nms)
-
-
-def _size(spec: ModelSpec) -> str:
-    height, width = spec.input_size
-    return str(height) if height == width else f"{height}x{width}"
 
 
 def _version() -> str:

@@ -25,6 +25,7 @@ from fastyolo.export.calibrate import Statistics, activated_tensors
 from fastyolo.export.equalise import Channels, equalising_factors, tied_channels
 from fastyolo.export.flow import Flow, measure_flow
 from fastyolo.export.graph import Convolution, Graph, scale_groups
+from fastyolo.export.grouped import GroupedTerm
 from fastyolo.export.set_apart import filters_by_scale
 
 Float64Array = npt.NDArray[np.float64]
@@ -113,7 +114,7 @@ def _weight_importance(
         if isinstance(operation, Convolution):
             source, target = operation.inputs[0], operation.outputs[0]
             read = flow.variance[channels.ids[source]] / factors[source] ** 2
-            found[target] = np.outer(flow.relevance[target] * factors[target] ** 2, read)
+            found[target] = (flow.relevance[target] * factors[target] ** 2)[:, None] * operation.by_filter(read)
     return found
 
 
@@ -133,7 +134,7 @@ def _tensor_terms(graph: Graph, channels: Channels, flow: Flow) -> list[_Term]:
     return terms
 
 
-def _weight_terms(graph: Graph, channels: Channels, flow: Flow, share: float) -> list[_Term]:
+def _weight_terms(graph: Graph, channels: Channels, flow: Flow, share: float) -> list[_Term | GroupedTerm]:
     return [
         _weight_term(operation, rows, channels, flow, share)
         for operation in graph.operations
@@ -143,21 +144,21 @@ def _weight_terms(graph: Graph, channels: Channels, flow: Flow, share: float) ->
 
 
 def _weight_term(
-    operation: Convolution, rows: npt.NDArray[np.bool_], channels: Channels, flow: Flow, share: float
-) -> _Term:
+    operation: Convolution, filters: npt.NDArray[np.bool_], channels: Channels, flow: Flow, share: float
+) -> _Term | GroupedTerm:
     source, target = operation.inputs[0], operation.outputs[0]
     columns = channels.ids[source]
     positions = operation.weights.shape[1] * operation.weights.shape[2]
-    return _Term(
-        np.abs(operation.weights[rows]).max(axis=(1, 2)).astype(np.float64) / 127,
-        channels.ids[target][rows],
-        flow.relevance[target][rows],
-        columns,
-        flow.variance[columns] * positions * share,
-    )
+    sizes = np.abs(operation.weights[filters]).max(axis=(1, 2)).astype(np.float64) / 127
+    rows, relevance = channels.ids[target][filters], flow.relevance[target][filters]
+    spread = flow.variance[columns] * positions * share
+    if operation.groups == 1:
+        return _Term(sizes, rows, relevance, columns, spread)
+    seen = operation.by_filter(columns)[filters], operation.by_filter(spread)[filters]
+    return GroupedTerm(sizes, rows, relevance, *seen, NORM)
 
 
-def _minimised(terms: list[_Term], logs: Float64Array, free: npt.NDArray[np.bool_]) -> Float64Array:
+def _minimised(terms: list[_Term | GroupedTerm], logs: Float64Array, free: npt.NDArray[np.bool_]) -> Float64Array:
     """Adam (Kingma and Ba, 2014) on the logarithm of the whole cost, with a rate that falls to nothing."""
     first, second = np.zeros_like(logs), np.zeros_like(logs)
     for step in range(1, STEPS + 1):

@@ -7,33 +7,45 @@ from dataclasses import replace
 
 import numpy as np
 
-from fastyolo.darknet import Cfg, Convolutional, ConvolutionWeights, Layer, Route, Shortcut, Yolo, network_layers
+from fastyolo.darknet import (
+    AveragePool,
+    Cfg,
+    Convolutional,
+    ConvolutionWeights,
+    Dropout,
+    Layer,
+    Product,
+    Route,
+    Shortcut,
+    Yolo,
+    network_layers,
+)
 from fastyolo.darknet import MaxPool as MaxPoolLayer
 from fastyolo.darknet import Upsample as UpsampleLayer
-from fastyolo.darknet.cfg import shorten
 from fastyolo.darknet.layers import LAYER_READERS, NETWORK_INPUT, Shape
 from fastyolo.darknet.options import check_options
 from fastyolo.errors import ExportError, SpecError
+from fastyolo.export.activations import activate, check_activation
+from fastyolo.export.emitter import Emitter
 from fastyolo.export.graph import (
     INPUT_NAME,
     Add,
     Concatenation,
-    Convolution,
     Float32Array,
     Graph,
-    LeakyRelu,
-    Logistic,
-    MaxPool,
+    Mean,
+    Multiply,
     Operation,
     Pad,
+    Slice,
     Split,
     Upsample,
 )
+from fastyolo.export.placing import convolve, max_pool
+from fastyolo.export.refusals import refuse_layer
 
 BATCH_NORM_EPSILON = 1e-5
 """Darknet's own; some importers use 1e-6, which moves the heads by one to two parts in a thousand."""
-
-ACTIVATIONS = ("linear", "leaky", "relu", "logistic")
 
 
 def supported_layers(cfg: Cfg) -> tuple[Layer, ...]:
@@ -45,8 +57,7 @@ def supported_layers(cfg: Cfg) -> tuple[Layer, ...]:
     """
     for section in cfg.sections:
         if section.type not in LAYER_READERS:
-            kind = shorten(section.type)[1:-1]
-            raise ExportError(f"{cfg.file} line {section.line}: layer [{kind}] cannot be exported")
+            raise refuse_layer(section)
     # What [net] and [yolo] say is for decoding, and checked with it.
     check_options([section for section in cfg.sections if section.type != "yolo"], ExportError)
     try:
@@ -54,10 +65,8 @@ def supported_layers(cfg: Cfg) -> tuple[Layer, ...]:
     except SpecError as error:
         raise ExportError(str(error)) from None
     for layer in layers:
-        section = layer.section
-        if isinstance(layer, Convolutional | Shortcut) and layer.activation not in ACTIVATIONS:
-            expected = f"activation {', '.join(ACTIVATIONS[:-1])} or {ACTIVATIONS[-1]}"
-            raise ExportError(str(section.error(expected, shorten(layer.activation)[1:-1], key="activation")))
+        if isinstance(layer, Convolutional | Shortcut | Product):
+            check_activation(layer)
     if not any(isinstance(layer, Yolo) for layer in layers) or not any(isinstance(la, Convolutional) for la in layers):
         raise ExportError(f"{cfg.file} must have [convolutional] and [yolo] layers to be exported")
     return layers
@@ -92,11 +101,10 @@ def fold_batch_norm(found: ConvolutionWeights, epsilon: float) -> tuple[Float32A
         return np.ascontiguousarray(weights.transpose(0, 2, 3, 1), np.float32), bias.astype(np.float32)
 
 
-class _Builder:
+class _Builder(Emitter):
     def __init__(self, input_shape: Shape, epsilon: float) -> None:
+        super().__init__(input_shape)
         self.epsilon = epsilon
-        self.shapes: dict[str, Shape] = {INPUT_NAME: input_shape}
-        self.operations: list[Operation] = []
         self.tensor_of: dict[int, str] = {NETWORK_INPUT: INPUT_NAME}
         self.heads: list[str] = []
 
@@ -108,16 +116,23 @@ class _Builder:
                 folded = fold_batch_norm(weights[index], self.epsilon)
                 if not all(np.isfinite(part).all() for part in folded):
                     raise ExportError(f"layer {index} has weights too large for float32 behind its batch normalisation")
-                output = self._convolution(name, inputs[0], layer, *folded)
+                output = convolve(self, name, inputs[0], layer, *folded)
             case MaxPoolLayer():
-                output = self._max_pool(name, inputs[0], layer)
+                output = max_pool(self, name, inputs[0], layer)
+            case AveragePool():
+                output = self.emit(Mean((inputs[0],), (name,)), layer.shape)
             case Route():
                 output = self._route(name, inputs, layer)
             case UpsampleLayer():
-                output = self._emit(Upsample((inputs[0],), (name,)), layer.shape)
+                output = self.emit(Upsample((inputs[0],), (name,)), layer.shape)
             case Shortcut():
-                output = self._emit(Add(tuple(inputs), (name,), layer.activation == "relu"), layer.shape)
-                output = self._activate(output, layer.activation)
+                output = self._shortcut(name, inputs, layer)
+            case Product():
+                relu, relu6 = (layer.activation == kind for kind in ("relu", "relu6"))
+                output = self.emit(Multiply((inputs[1], inputs[0]), (name,), relu, relu6), layer.shape)
+                output = activate(self, output, layer.activation)
+            case Dropout():
+                output = inputs[0]
             case Yolo():
                 output = inputs[0]
                 self.heads.append(output)
@@ -150,45 +165,21 @@ class _Builder:
             names[head] = f"{name}_{twins + 1}" if twins else name
         return names
 
-    def _emit(self, operation: Operation, *shapes: Shape) -> str:
-        """Append an operation with the shapes of its outputs; return the first output."""
-        self.shapes.update(zip(operation.outputs, shapes, strict=True))
-        self.operations.append(operation)
-        return operation.outputs[0]
+    def _shortcut(self, name: str, sources: list[str], layer: Shortcut) -> str:
+        total, *others = sources
+        for number, other in enumerate(others, start=1):
+            last = number == len(others)
+            relu, relu6 = (last and layer.activation == kind for kind in ("relu", "relu6"))
+            inputs = (total, self._with_channels(f"{name}/other_{number}", other, layer.shape))
+            total = self.emit(Add(inputs, (name if last else f"{name}/sum_{number}",), relu, relu6), layer.shape)
+        return activate(self, total, layer.activation)
 
-    def _activate(self, tensor: str, activation: str) -> str:
-        kinds = {"leaky": LeakyRelu, "logistic": Logistic}
-        if activation not in kinds:
-            return tensor
-        return self._emit(kinds[activation]((tensor,), (f"{tensor}/{activation}",)), self.shapes[tensor])
-
-    def _convolution(
-        self, name: str, source: str, layer: Convolutional, weights: Float32Array, bias: Float32Array
-    ) -> str:
-        rows, columns, channels = self.shapes[source]
-        pads = [
-            _padding(extent, count, layer.size, layer.stride, layer.padding)
-            for extent, count in ((rows, layer.shape[0]), (columns, layer.shape[1]))
-        ]
-        same = pads == [_same_padding(extent, layer.size, layer.stride) for extent in (rows, columns)]
-        if not same and pads != [(0, 0), (0, 0)]:
-            shape = (rows + sum(pads[0]), columns + sum(pads[1]), channels)
-            source = self._emit(Pad((source,), (f"{name}/pad",), pads[0], pads[1]), shape)
-        operation = Convolution((source,), (name,), weights, bias, layer.stride, same, layer.activation == "relu")
-        return self._activate(self._emit(operation, layer.shape), layer.activation)
-
-    def _max_pool(self, name: str, source: str, layer: MaxPoolLayer) -> str:
-        rows, columns, channels = self.shapes[source]
-        size, stride, before = layer.size, layer.stride, layer.padding // 2
-        if layer.padding == 0:
-            return self._emit(MaxPool((source,), (name,), size, stride, same=False), layer.shape)
-        if layer.padding != size - 1:
-            raise ExportError(str(layer.section.error(f"padding={size - 1} or 0", str(layer.padding), key="padding")))
-        if all(_same_padding(extent, size, stride)[0] == before for extent in (rows, columns)):
-            return self._emit(MaxPool((source,), (name,), size, stride, same=True), layer.shape)
-        # TFLite would start these windows elsewhere: take every maximum, then each stride-th of them.
-        dense = self._emit(MaxPool((source,), (f"{name}/dense",), size, 1, same=True), (rows, columns, channels))
-        return self._emit(MaxPool((dense,), (name,), 1, stride, same=True), layer.shape)
+    def _with_channels(self, name: str, source: str, shape: Shape) -> str:
+        """The first channels of a tensor, or all of them and zeros behind, to have as many as `shape`."""
+        missing = shape[2] - self.shapes[source][2]
+        if missing > 0:
+            return self.emit(Pad((source,), (name,), (0, 0), (0, 0), missing), shape)
+        return source if missing == 0 else self.emit(Slice((source,), (name,)), shape)
 
     def _route(self, name: str, sources: list[str], layer: Route) -> str:
         parts = []
@@ -198,17 +189,6 @@ class _Builder:
                 continue
             rows, columns, channels = self.shapes[source]
             outputs = tuple(f"{name}/{number}_{group}" for group in range(layer.groups))
-            self._emit(Split((source,), outputs), *[(rows, columns, channels // layer.groups)] * layer.groups)
+            self.emit(Split((source,), outputs), *[(rows, columns, channels // layer.groups)] * layer.groups)
             parts.append(outputs[layer.group_id])
-        return parts[0] if len(parts) == 1 else self._emit(Concatenation(tuple(parts), (name,)), layer.shape)
-
-
-def _padding(extent: int, count: int, size: int, stride: int, padding: int) -> tuple[int, int]:
-    """Darknet's padding before and after, without the part behind the last window."""
-    return padding, max(0, (count - 1) * stride + size - padding - extent)
-
-
-def _same_padding(extent: int, size: int, stride: int) -> tuple[int, int]:
-    """TFLite's SAME padding before and after."""
-    total = max(0, (-(-extent // stride) - 1) * stride + size - extent)
-    return total // 2, total - total // 2
+        return parts[0] if len(parts) == 1 else self.emit(Concatenation(tuple(parts), (name,)), layer.shape)

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastyolo.errors import ExportError
-from fastyolo.export.graph import Add, Convolution, Graph, LeakyRelu
+from fastyolo.export.graph import Add, Convolution, Graph, HardSwish, LeakyRelu, Mean, Multiply
 from fastyolo.export.int8 import Quantization
 from fastyolo.export.relevance import tensor_relevance
 from fastyolo.export.tflite import write_tflite
@@ -116,7 +116,7 @@ class Observer:
     quantization: Quantization | None = None
 
     def run(self, inputs: Iterable[UInt8Array]) -> Iterator[dict[str, Float32Array]]:
-        """Yield, per uint8 (height, width, 3) picture, the named tensors as float32 (1, rows, columns, channels)."""
+        """Yield, per uint8 (height, width, channels) picture, the named tensors: float32 (1, rows, columns, n)."""
         from ai_edge_litert.interpreter import Interpreter
 
         content = write_tflite(self.graph, self.quantization, also_output=self.names)
@@ -145,8 +145,9 @@ class Observer:
 
 
 def measured_tensors(graph: Graph) -> tuple[str, ...]:
-    """The tensors whose values cannot be derived from others: what convolutions and additions put out."""
-    return tuple(op.outputs[0] for op in graph.operations if isinstance(op, Convolution | Add))
+    """The tensors whose values cannot be derived from the histograms of others, and whose scale is free."""
+    kinds = Convolution | Add | Multiply | Mean | HardSwish
+    return tuple(op.outputs[0] for op in graph.operations if isinstance(op, kinds))
 
 
 def activated_tensors(graph: Graph) -> dict[str, str]:
@@ -163,7 +164,7 @@ def calibrate(
     relevance_step: int = 1,
     seed: int = 0,
 ) -> dict[str, Statistics]:
-    """Run the float network over uint8 (height, width, 3) pictures; return statistics of every measured tensor.
+    """Run the float network over uint8 (height, width, channels) pictures; return statistics of every measured tensor.
 
     The relevance of a value in front of a leaky ReLU is that of the value behind it. Every `relevance_step`-th picture
     gives relevances, beginning with the first; `seed` is that of the signs they take.

@@ -1,9 +1,11 @@
 """Channels rescaled so that all of them make use of the steps they share.
 
-Convolution, leaky ReLU, maximum, concatenation, splitting and repetition all commute with a positive factor for each
-channel: where the filters that write a channel are divided by the factor, and the weights that read it multiplied, the
-network computes what it did. Int8 steps are shared by all channels of a tensor, so quiet channels gain precision when
-the factor makes them louder (Nagel et al., "Data-Free Quantization Through Weight Equalization and Bias
+Convolution, ReLU with and without a leak, maximum, mean, sums, concatenation, splitting and repetition all commute with
+a positive factor for each channel; a product does with a factor of one of its operands. (Curves do not: what logistic,
+swish, ReLU6 and the like read or write keeps its channels as they are.) Where the filters that write a channel are
+divided by the factor, and the weights that read it multiplied, the network computes what it did. Int8 steps are shared
+by all channels of a tensor, so quiet channels gain precision when the factor makes them louder (Nagel et al.,
+"Data-Free Quantization Through Weight Equalization and Bias
 Correction", 2019; here with measured values instead of weights, and across joins of any shape).
 """
 
@@ -16,7 +18,20 @@ import numpy as np
 import numpy.typing as npt
 
 from fastyolo.export.calibrate import Statistics
-from fastyolo.export.graph import INPUT_NAME, Add, Concatenation, Convolution, Graph, LeakyRelu, Logistic, Split
+from fastyolo.export.graph import (
+    INPUT_NAME,
+    Add,
+    Concatenation,
+    Convolution,
+    Graph,
+    HardSwish,
+    LeakyRelu,
+    Logistic,
+    Multiply,
+    Pad,
+    Slice,
+    Split,
+)
 from fastyolo.export.ranges import leaky
 
 Float64Array = npt.NDArray[np.float64]
@@ -38,7 +53,8 @@ class Channels:
 
     Attributes:
         ids: for each tensor, int64 (channels,), the number of each channel's class.
-        fixed: bool, by class: those that cannot be rescaled (the input, the heads, what a logistic reads or writes).
+        fixed: bool, by class: those that cannot be rescaled (the input, the heads, what a logistic or another curve
+            reads or writes).
     """
 
     ids: Mapping[str, Int64Array]
@@ -49,9 +65,9 @@ def tied_channels(graph: Graph) -> Channels:
     """Follow every channel from the filter that writes it to the weights that read it."""
     parent: list[int] = []
 
-    def new(name: str) -> Int64Array:
+    def new(count: int) -> Int64Array:
         start = len(parent)
-        parent.extend(range(start, start + graph.shapes[name][2]))
+        parent.extend(range(start, start + count))
         return np.arange(start, len(parent))
 
     def root(number: int) -> int:
@@ -59,17 +75,27 @@ def tied_channels(graph: Graph) -> Channels:
             number = parent[number]
         return number
 
-    ids = {INPUT_NAME: new(INPUT_NAME)}
+    ids = {INPUT_NAME: new(graph.shapes[INPUT_NAME][2])}
     fixed = [ids[INPUT_NAME]]
     for operation in graph.operations:
         sources = [ids[name] for name in operation.inputs]
         target = operation.outputs[0]
         match operation:
             case Convolution():
-                ids[target] = new(target)
-            case Logistic():
-                ids[target] = new(target)
+                ids[target] = new(graph.shapes[target][2])
+            case Logistic() | HardSwish():
+                ids[target] = new(graph.shapes[target][2])
                 fixed += [sources[0], ids[target]]
+            case Multiply():
+                steady = [bool(np.isin(numbers, np.concatenate(fixed)).all()) for numbers in sources]
+                # Two factors would multiply; one goes through.
+                ids[target] = sources[1] if steady[0] else sources[0]
+                if not any(steady):
+                    fixed += sources
+            case Pad(channels=more) if more:
+                ids[target] = np.concatenate([sources[0], new(more)])
+            case Slice(starts=(_, _, first)):
+                ids[target] = sources[0][first : first + graph.shapes[target][2]]
             case Concatenation():
                 ids[target] = np.concatenate(sources)
             case Split(outputs=outputs):
@@ -80,6 +106,8 @@ def tied_channels(graph: Graph) -> Channels:
                 ids[target] = sources[0]
             case _:
                 ids[target] = sources[0]
+        if isinstance(operation, Convolution | Add | Multiply) and operation.relu6:
+            fixed.append(ids[target])
     fixed += [ids[head] for head in graph.heads]
     roots = np.array([root(number) for number in range(len(parent))])
     is_fixed = np.zeros(len(parent), bool)
@@ -99,7 +127,7 @@ def equalising_factors(
         share = np.maximum(loud / max(float(loud.max()), 1e-30), LEAST_FACTOR) ** exponent
         # Channels that an addition ties are as loud as the louder one.
         np.maximum.at(factors, channels.ids[name], share)
-    factors[channels.fixed] = 1
+    factors[channels.fixed | (factors == 0)] = 1
     return {name: factors[numbers] for name, numbers in channels.ids.items()}
 
 
@@ -108,7 +136,7 @@ def rescale(graph: Graph, factors: Mapping[str, Float64Array]) -> Graph:
 
     def rescaled(operation: Convolution) -> Convolution:
         read, written = factors[operation.inputs[0]], factors[operation.outputs[0]]
-        weights = operation.weights * read / written[:, None, None, None]
+        weights = operation.weights * operation.by_filter(read)[:, None, None, :] / written[:, None, None, None]
         return replace(
             operation, weights=weights.astype(np.float32), bias=(operation.bias / written).astype(np.float32)
         )

@@ -10,13 +10,13 @@ import numpy.typing as npt
 
 from fastyolo.export.calibrate import Statistics, activated_tensors
 from fastyolo.export.equalise import Channels, loudness
-from fastyolo.export.graph import INPUT_NAME, Graph
+from fastyolo.export.graph import INPUT_NAME, Graph, Logistic
 from fastyolo.export.ranges import leaky
 
 Float64Array = npt.NDArray[np.float64]
 
 INPUT_VARIANCE = 1 / 12
-"""Of a pixel, 0..1; it decides nothing, for no factor applies to the picture."""
+"""Of a pixel, 0..1, and of what a logistic puts out; it decides nothing, for no factor applies to either."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +39,9 @@ def measure_flow(graph: Graph, statistics: Mapping[str, Statistics], channels: C
     behind = activated_tensors(graph)
     variance = np.zeros(len(channels.fixed))
     variance[channels.ids[INPUT_NAME]] = INPUT_VARIANCE
+    for operation in graph.operations:
+        if isinstance(operation, Logistic):
+            variance[channels.ids[operation.outputs[0]]] = INPUT_VARIANCE
     relevance, reach = {}, {}
     for name, found in statistics.items():
         activated = name in behind

@@ -14,14 +14,20 @@ from fastyolo.export.graph import (
     Concatenation,
     Convolution,
     Graph,
+    HardSwish,
     LeakyRelu,
     Logistic,
     MaxPool,
+    Mean,
+    Multiply,
     Operation,
     Pad,
+    Slice,
     Split,
     Upsample,
 )
+from fastyolo.export.grouped import spread_back
+from fastyolo.export.passing import hard_swish_slope
 from fastyolo.export.windows import offsets, padded, padding
 
 Float32Array = npt.NDArray[np.float32]
@@ -60,8 +66,10 @@ def _step(graph: Graph, operation: Operation, values: Tensors, gradients: Tensor
     if gradients.keys().isdisjoint(operation.inputs):
         return []
     gradient = gradients[target]
-    if isinstance(operation, Convolution | Add) and operation.relu:
+    if isinstance(operation, Convolution | Add | Multiply) and (operation.relu or operation.relu6):
         gradient = gradient * (values[target] > 0)
+        if operation.relu6:
+            gradient = gradient * (values[target] < 6)
     match operation:
         case Convolution():
             return [(source, _convolution(operation, gradient, graph.shapes[source]))]
@@ -69,6 +77,18 @@ def _step(graph: Graph, operation: Operation, values: Tensors, gradients: Tensor
             return [(source, gradient * np.where(values[source] > 0, np.float32(1), np.float32(LEAKY_SLOPE)))]
         case Logistic():
             return [(source, gradient * values[target] * (1 - values[target]))]
+        case HardSwish():
+            return [(source, gradient * hard_swish_slope(values[source]))]
+        case Mean():
+            rows, columns, _ = graph.shapes[source]
+            return [(source, np.broadcast_to(gradient / np.float32(rows * columns), graph.shapes[source]))]
+        case Multiply(inputs=(one, other)):
+            back = gradient * values[one]
+            if graph.shapes[other] != graph.shapes[one]:
+                back = back.sum(axis=(0, 1), keepdims=True)
+            return [(one, gradient * values[other]), (other, back)]
+        case Slice():
+            return [(source, _unsliced(operation, gradient, graph.shapes[source]))]
         case Pad(rows=(above, _), columns=(left, _)):
             return [(source, _cropped(gradient, above, left, graph.shapes[source]))]
         case MaxPool():
@@ -93,7 +113,10 @@ def _convolution(operation: Convolution, gradient: Float32Array, shape: Shape) -
     rows, columns, filters = gradient.shape
     flat = gradient.reshape(-1, filters)
     for row, column, cells in offsets(size, stride, rows, columns):
-        total[cells] += (flat @ operation.weights[:, row, column]).reshape(rows, columns, -1)
+        if operation.groups == 1:
+            total[cells] += (flat @ operation.weights[:, row, column]).reshape(rows, columns, -1)
+        else:
+            total[cells] += spread_back(operation, row, column, gradient)
     return _without_padding(total, shape, size, stride, same)
 
 
@@ -116,4 +139,14 @@ def _without_padding(total: Float32Array, shape: Shape, size: int, stride: int, 
 
 
 def _cropped(values: Float32Array, above: int, left: int, shape: Shape) -> Float32Array:
-    return values[above : above + shape[0], left : left + shape[1]]
+    return values[above : above + shape[0], left : left + shape[1], : shape[2]]
+
+
+def _unsliced(operation: Slice, gradient: Float32Array, shape: Shape) -> Float32Array:
+    total = np.zeros(shape, np.float32)
+    top, left, first = operation.starts
+    down, across = operation.steps
+    rows, columns, channels = gradient.shape
+    stops = top + (rows - 1) * down + 1, left + (columns - 1) * across + 1
+    total[top : stops[0] : down, left : stops[1] : across, first : first + channels] = gradient
+    return total

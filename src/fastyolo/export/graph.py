@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,21 +27,49 @@ class Operation:
 
 @dataclass(frozen=True, eq=False)
 class Convolution(Operation):
-    """2-D convolution: weights (filters, rows, columns, channels), "same" padding as TFLite defines it, or none."""
+    """2-D convolution: weights (filters, rows, columns, channels), "same" padding as TFLite defines it, or none.
+
+    With `groups` the filters are split into as many parts, each of which sees its share of the input's channels alone.
+    `relu6` cuts what is above 6 as well as what is below 0.
+    """
 
     weights: Float32Array
     bias: Float32Array
     stride: int
     same: bool
     relu: bool
+    groups: int = 1
+    relu6: bool = False
+
+    @property
+    def depthwise(self) -> bool:
+        """Whether every filter sees one channel of several."""
+        return self.groups > 1 and self.weights.shape[3] == 1
+
+    def by_filter(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """(input channels,) -> (filters, channels of a filter), the numbers of those that each filter sees."""
+        shares = values.reshape(self.groups, -1)
+        return np.repeat(shares, len(self.weights) // self.groups, axis=0)
 
 
 @dataclass(frozen=True, eq=False)
 class Pad(Operation):
-    """Zeros around the picture: (before, after) for rows and for columns."""
+    """Zeros around the picture: (before, after) for rows and for columns; and channels of zeros behind the last."""
 
     rows: tuple[int, int]
     columns: tuple[int, int]
+    channels: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Slice(Operation):
+    """Some rows, columns and channels of the input, each from its first on, to leave `shape` of the output.
+
+    `starts` is for (rows, columns, channels), `steps` for (rows, columns).
+    """
+
+    starts: tuple[int, int, int] = (0, 0, 0)
+    steps: tuple[int, int] = (1, 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +90,34 @@ class Logistic(Operation):
 
 
 @dataclass(frozen=True, eq=False)
+class HardSwish(Operation):
+    """x * min(max(x + 3, 0), 6) / 6."""
+
+
+@dataclass(frozen=True, eq=False)
+class Mean(Operation):
+    """The mean of each channel over the whole picture, which leaves one row and one column."""
+
+
+@dataclass(frozen=True, eq=False)
+class Multiply(Operation):
+    """The product of two tensors; the second may have one number for each channel."""
+
+    relu: bool = False
+    relu6: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Complement(Operation):
+    """2 - x."""
+
+
+@dataclass(frozen=True, eq=False)
+class Divide(Operation):
+    """The first tensor divided by the second."""
+
+
+@dataclass(frozen=True, eq=False)
 class Split(Operation):
     """Equal groups of channels, one output each."""
 
@@ -78,6 +135,7 @@ class Upsample(Operation):
 @dataclass(frozen=True, eq=False)
 class Add(Operation):
     relu: bool
+    relu6: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +158,10 @@ class Graph:
         return tuple(sorted(self.heads, key=lambda name: -self.shapes[name][0] * self.shapes[name][1]))
 
 
-KEEPS_SCALE = Pad | Split | MaxPool | Upsample | Concatenation
+FLOAT_ONLY = Complement | Divide
+"""Operations that TFLite's runtimes have for real numbers alone."""
+
+KEEPS_SCALE = Pad | Slice | Split | MaxPool | Upsample | Concatenation
 """Operations that move values without computing: all tensors they touch share one scale."""
 
 

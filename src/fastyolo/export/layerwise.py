@@ -8,9 +8,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from fastyolo.export.calibrate import Observer, Tick, UInt8Array, activated_tensors
-from fastyolo.export.graph import LEAKY_SLOPE, Convolution, Graph
+from fastyolo.export.calibrate import Observer, Tick, UInt8Array
+from fastyolo.export.graph import Convolution, Graph
+from fastyolo.export.grouped import by_group
 from fastyolo.export.int8 import Int8Convolution, Quantization
+from fastyolo.export.passing import passing_shares
 from fastyolo.export.quantise import store_bias
 from fastyolo.export.rounding import round_to_least_error
 from fastyolo.export.windows import windows_at
@@ -44,7 +46,6 @@ def refine(
     making it worse. `tick` gets the number of convolutions done.
     """
     samples = _sample(graph, pictures)
-    leaky = activated_tensors(graph)
     convolutions = [operation for operation in graph.operations if isinstance(operation, Convolution)]
     for done, operation in enumerate(convolutions, start=1):
         name, source = operation.outputs[0], operation.inputs[0]
@@ -56,9 +57,10 @@ def refine(
         numbers = quantization.convolutions[name]
         if learned_rounding:
             numbers = _rounded(operation, numbers, windows)
-        slope = 0.0 if operation.relu else LEAKY_SLOPE if name in leaky else 1.0
+        wanted = samples.wanted[name]
         scales = np.float32(quantization.tensors[source].scale) * numbers.scales
-        numbers = _with_bias(numbers, windows, mean, samples.wanted[name], slope, scales)
+        shares = passing_shares(graph, operation, wanted)
+        numbers = _with_bias(operation, numbers, windows, mean, wanted, shares, scales)
         quantization = replace(quantization, convolutions={**quantization.convolutions, name: numbers})
         tick(done)
     return quantization
@@ -90,7 +92,7 @@ def _inputs(
 def _windows(operation: Convolution, seen: Iterator[Float32Array], cells: list[npt.NDArray[np.intp]]) -> Float32Array:
     """The windows of all pictures' cells, float32 (cells, columns)."""
     size, stride, same = operation.weights.shape[1], operation.stride, operation.same
-    windows = np.empty((sum(map(len, cells)), operation.weights[0].size), np.float32)
+    windows = np.empty((sum(map(len, cells)), operation.weights[0].size * operation.groups), np.float32)
     row = 0
     for values, at in zip(seen, cells, strict=True):
         windows[row : row + len(at)] = windows_at(values, at, size, stride, same)
@@ -100,28 +102,35 @@ def _windows(operation: Convolution, seen: Iterator[Float32Array], cells: list[n
 
 def _rounded(operation: Convolution, numbers: Int8Convolution, centred: Float32Array) -> Int8Convolution:
     """With weights rounded for the windows that occur, less their mean: the bias makes up for that."""
-    moments = (centred.T @ centred).astype(np.float64) / len(centred)
     weights = operation.weights.reshape(len(operation.weights), -1).astype(np.float64)
-    rounded = round_to_least_error(weights, numbers.scales.astype(np.float64), moments)
-    return replace(numbers, weights=rounded.reshape(operation.weights.shape))
+    scales = np.broadcast_to(numbers.scales.astype(np.float64), len(weights))
+    parts = []
+    for filters, seen in by_group(operation, centred):
+        moments = (seen.T @ seen).astype(np.float64) / len(seen)
+        parts.append(round_to_least_error(weights[filters], scales[filters], moments))
+    return replace(numbers, weights=np.concatenate(parts).reshape(operation.weights.shape))
 
 
 def _with_bias(
+    operation: Convolution,
     numbers: Int8Convolution,
     centred: Float32Array,
     mean: Float64Array,
     wanted: Float32Array,
-    slope: float,
+    shares: npt.NDArray[np.floating],
     scales: Float32Array,
 ) -> Int8Convolution:
     """With a bias that makes up for the mean of what is missing, before anything is cut off by the output's range.
 
-    What is missing where the output is negative weighs only `slope`, the share of it that comes through the activation.
-    `centred` are windows less their `mean`; `scales` are those of the bias.
+    What is missing weighs by its share that comes through the activation, of the shape of what is `wanted`. `centred`
+    are windows less their `mean`; `scales` are those of the bias.
     """
     weights = numbers.weights.reshape(len(numbers.weights), -1) * numbers.scales[:, None].astype(np.float64)
     bias = numbers.bias * scales.astype(np.float64)
-    missing = wanted - (centred @ weights.T.astype(np.float32) + (weights @ mean + bias))
-    shares = np.where(wanted > 0, 1.0, slope)
+    groups = zip(by_group(operation, centred), by_group(operation, mean), strict=True)
+    found = [
+        seen @ weights[at].T.astype(np.float32) + (weights[at] @ level + bias[at]) for (at, seen), (_, level) in groups
+    ]
+    missing = wanted - np.concatenate(found, axis=1)
     correction: Float64Array = (shares * missing).sum(axis=0) / np.maximum(shares.sum(axis=0), 1e-9)
     return replace(numbers, bias=store_bias(bias + correction, scales))

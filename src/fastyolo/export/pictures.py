@@ -63,14 +63,15 @@ class Pictures:
     files: tuple[Path, ...]
     input_size: tuple[int, int]
     resize: ResizeMode
+    channels: int = 3
 
     def __iter__(self) -> Iterator[UInt8Array]:
-        """Yield uint8 (height, width, 3) RGB, read and resized as for inference.
+        """Yield uint8 (height, width, channels), RGB or grey, read and resized as for inference.
 
         Raises:
             ImageError: a file cannot be read.
         """
-        preprocess = Preprocessor(self.input_size, dtype=np.uint8, resize=self.resize)
+        preprocess = Preprocessor(self.input_size, channels=self.channels, dtype=np.uint8, resize=self.resize)
         needed = partial(placed_size, input_size=self.input_size, resize=self.resize)
         for path in self.files:
             yield preprocess.fill(read_picture(path, needed=needed))[0]

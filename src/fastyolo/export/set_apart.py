@@ -56,7 +56,7 @@ def filters_by_scale(
 ) -> list[npt.NDArray[np.bool_]]:
     """The filters that share a scale: all of a convolution, or those of large and of small weights in a head."""
     small = None
-    if operation.outputs[0] in graph.heads and not operation.relu:
+    if operation.outputs[0] in graph.heads and not (operation.relu or operation.relu6):
         small = small_filters(np.abs(operation.weights).max(axis=(1, 2, 3)), relevance)
     return [np.ones(len(operation.weights), bool)] if small is None else [~small, small]
 

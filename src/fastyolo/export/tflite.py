@@ -13,14 +13,20 @@ from fastyolo.export.graph import (
     INPUT_NAME,
     LEAKY_SLOPE,
     Add,
+    Complement,
     Concatenation,
     Convolution,
+    Divide,
     Graph,
+    HardSwish,
     LeakyRelu,
     Logistic,
     MaxPool,
+    Mean,
+    Multiply,
     Operation,
     Pad,
+    Slice,
     Split,
     Upsample,
 )
@@ -46,6 +52,13 @@ _BUILTINS: Mapping[type[Operation] | str, tuple[str, int, int, str]] = {
     Concatenation: ("CONCATENATION", 1, 2, "ConcatenationOptions"),
     Upsample: ("RESIZE_NEAREST_NEIGHBOR", 1, 2, "ResizeNearestNeighborOptions"),
     Add: ("ADD", 1, 2, "AddOptions"),
+    "depthwise": ("DEPTHWISE_CONV_2D", 1, 3, "DepthwiseConv2DOptions"),
+    Slice: ("STRIDED_SLICE", 1, 2, "StridedSliceOptions"),
+    HardSwish: ("HARD_SWISH", 1, 1, ""),
+    Mean: ("MEAN", 1, 2, "ReducerOptions"),
+    Multiply: ("MUL", 1, 2, "MulOptions"),
+    Complement: ("SUB", 1, 2, "SubOptions"),
+    Divide: ("DIV", 1, 2, "DivOptions"),
     "dequantize": ("DEQUANTIZE", 2, 2, "DequantizeOptions"),
 }
 
@@ -130,13 +143,20 @@ class _Writer:
             case Convolution():
                 inputs += self._convolution_constants(name, operation)
             case Pad():
-                pads = np.array([(0, 0), operation.rows, operation.columns, (0, 0)], np.int32)
+                pads = np.array([(0, 0), operation.rows, operation.columns, (0, operation.channels)], np.int32)
                 inputs.append(self._constant(f"{name}/paddings", pads))
             case Upsample():
                 inputs.append(self._constant(f"{name}/size", np.array(self.graph.shapes[name][:2], np.int32)))
             case Split():
                 inputs.insert(0, self._constant(f"{name}/axis", np.array(3, np.int32)))
-        self._operator(type(operation), inputs, outputs, _options(operation))
+            case Mean():
+                inputs.append(self._constant(f"{name}/axes", np.array([1, 2], np.int32)))
+            case Slice():
+                inputs += self._slice_constants(name, operation)
+            case Complement():
+                inputs.insert(0, self._constant(f"{name}/whole", np.array(2, np.float32)))
+        kind = "depthwise" if isinstance(operation, Convolution) and operation.depthwise else type(operation)
+        self._operator(kind, inputs, outputs, _options(operation))
 
     def add_dequantize(self, name: str) -> int:
         """A float32 tensor called `name` with the values of the int8 tensor of that name, which is renamed."""
@@ -169,18 +189,27 @@ class _Writer:
     def _convolution_constants(self, name: str, operation: Convolution) -> list[int]:
         if self.quantization is None:
             return [
-                self._constant(f"{name}/weights", operation.weights),
+                self._constant(f"{name}/weights", _stored_weights(operation, operation.weights)),
                 self._constant(f"{name}/bias", operation.bias),
             ]
         numbers = self.quantization.convolutions[name]
         # One scale makes a runtime take the weights for quantised per tensor.
         zeros = [0] * len(numbers.scales)
+        parameters = _parameters(numbers.scales.tolist(), zeros)
+        if operation.depthwise and len(numbers.scales) > 1:
+            parameters.quantizedDimension = 3
         # The product of input and weight scale is what TFLite checks the bias against.
         bias_scales = np.float32(self.quantization.tensors[operation.inputs[0]].scale) * numbers.scales
         return [
-            self._constant(f"{name}/weights", numbers.weights, _parameters(numbers.scales.tolist(), zeros)),
+            self._constant(f"{name}/weights", _stored_weights(operation, numbers.weights), parameters),
             self._constant(f"{name}/bias", numbers.bias, _parameters(bias_scales.tolist(), zeros)),
         ]
+
+    def _slice_constants(self, name: str, operation: Slice) -> list[int]:
+        starts, steps = np.array(operation.starts), np.array([*operation.steps, 1])
+        ends = starts + (np.array(self.graph.shapes[name]) - 1) * steps + 1
+        bounds = {"starts": (0, *starts), "ends": (1, *ends), "steps": (1, *steps)}
+        return [self._constant(f"{name}/{what}", np.array(values, np.int32)) for what, values in bounds.items()]
 
     def _constant(self, name: str, values: npt.NDArray[Any], parameters: Any = None) -> int:
         kinds = {"f4": schema.TensorType.FLOAT32, "i4": schema.TensorType.INT32, "i1": schema.TensorType.INT8}
@@ -221,15 +250,23 @@ def _parameters(scales: list[float], zero_points: list[int]) -> Any:
     return parameters
 
 
+def _stored_weights(operation: Convolution, weights: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """In TFLite's order: (filters, rows, columns, channels), but (1, rows, columns, filters) where depthwise."""
+    return np.ascontiguousarray(weights.transpose(3, 1, 2, 0)) if operation.depthwise else weights
+
+
 def _options(operation: Operation) -> Any:
     """The schema's options object of an operation, or None where it has none."""
     match operation:
         case Convolution(stride=stride, same=same):
             options = schema.Conv2DOptionsT()
+            if operation.depthwise:
+                options = schema.DepthwiseConv2DOptionsT()
+                options.depthMultiplier = len(operation.weights) // operation.groups
             options.padding = schema.Padding.SAME if same else schema.Padding.VALID
             options.strideW = options.strideH = stride
             options.dilationWFactor = options.dilationHFactor = 1
-            options.fusedActivationFunction = _fused(operation.relu)
+            options.fusedActivationFunction = _fused(operation)
         case MaxPool(size=size, stride=stride, same=same):
             options = schema.Pool2DOptionsT()
             options.padding = schema.Padding.SAME if same else schema.Padding.VALID
@@ -251,12 +288,26 @@ def _options(operation: Operation) -> Any:
             options = schema.ResizeNearestNeighborOptionsT()
         case Add():
             options = schema.AddOptionsT()
-            options.fusedActivationFunction = _fused(operation.relu)
+            options.fusedActivationFunction = _fused(operation)
+        case Multiply():
+            options = schema.MulOptionsT()
+            options.fusedActivationFunction = _fused(operation)
+        case Mean():
+            options = schema.ReducerOptionsT()
+            options.keepDims = True
+        case Slice():
+            options = schema.StridedSliceOptionsT()
+        case Complement():
+            options = schema.SubOptionsT()
+        case Divide():
+            options = schema.DivOptionsT()
         case _:
             options = None
     return options
 
 
-def _fused(relu: bool) -> int:
+def _fused(operation: Convolution | Add | Multiply) -> int:
     kinds = schema.ActivationFunctionType
-    return int(kinds.RELU if relu else kinds.NONE)
+    if operation.relu6:
+        return int(kinds.RELU6)
+    return int(kinds.RELU if operation.relu else kinds.NONE)

@@ -20,7 +20,7 @@ from fastyolo.files import shown
 from fastyolo.frames.frame import Extent, Frame, UInt8Array, check_rgb, view_frame
 from fastyolo.frames.levels import find_levels, is_deep
 from fastyolo.frames.reduced import REDUCIBLE, Needed, reduce
-from fastyolo.frames.upright import any_pixels, rgb_pixels, turned
+from fastyolo.frames.upright import any_pixels, rgb_pixels, turned, turned_size
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -132,6 +132,33 @@ def picture_software(path: str | os.PathLike[str]) -> str:
             return str(image.info.get("Software") or image.getexif().get(_EXIF_SOFTWARE, ""))
     except Exception:
         return ""  # not a picture, or one too damaged to say
+
+
+def picture_size(path: str | os.PathLike[str]) -> tuple[tuple[int, int], int]:
+    """(height, width) of the upright picture, and its EXIF orientation (1 to 8); by the file's header where it can be.
+
+    Raises:
+        ImageError: the picture is missing or unreadable.
+    """
+    name = shown(path)
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise ImageError(f"{name} is not a regular file, expected a picture")
+        with open(path, "rb") as file, _quiet():
+            image = _identify(file, name)
+            with _one_line(image, name):
+                if image.format == "TIFF":  # turns itself where it is decoded, with some versions of Pillow before
+                    image.load()
+                # Pillow would decode a PNG to look for what may stand behind its pixels.
+                orientation = 1 if image.format == "PNG" and "exif" not in image.info else _orientation(image)
+                width, height = turned_size(image.width, image.height, orientation)
+                return (height, width), orientation
+    except OSError as error:
+        raise ImageError(f"cannot read {name}: {_reason(error)}") from None
+    except ValueError as error:
+        if isinstance(error, ImageError):
+            raise
+        raise ImageError(f"cannot read {name}: {_reason(error)}") from None
 
 
 def _read_file(path: str | os.PathLike[str], max_pixels: int, needed: Needed | None) -> Frame:

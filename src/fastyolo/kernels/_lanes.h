@@ -122,6 +122,38 @@ static inline void lanes_store_pixels(unsigned char *target, lanes red, lanes gr
     store_four(target + 12, _mm_unpackhi_epi16(red, blue));
 }
 
+/* Three values of each of two pixels, whatever follows them, times `weights`, whose fourth is 0 -> two sums each. */
+static inline __m128i weigh_two(const int16_t *pixels, __m128i weights, __m128i twos)
+{
+    __m128i pair = _mm_unpacklo_epi64(_mm_loadl_epi64((const __m128i *)pixels), _mm_loadl_epi64((const __m128i *)(pixels + 3)));
+    pair = _mm_add_epi16(pair, _mm_and_si128(_mm_cmpgt_epi16(pair, _mm_setzero_si128()), twos));
+    return _mm_madd_epi16(pair, weights);
+}
+
+static inline __m128i weigh_four(const int16_t *pixels, __m128i weights, __m128i twos)
+{
+    __m128 first = _mm_castsi128_ps(weigh_two(pixels, weights, twos));
+    __m128 second = _mm_castsi128_ps(weigh_two(pixels + 6, weights, twos));
+    __m128i even = _mm_castps_si128(_mm_shuffle_ps(first, second, _MM_SHUFFLE(2, 0, 2, 0)));
+    __m128i odd = _mm_castps_si128(_mm_shuffle_ps(first, second, _MM_SHUFFLE(3, 1, 3, 1)));
+    return _mm_srli_epi32(_mm_add_epi32(even, odd), 15);
+}
+
+/* Eight pixels of three values -> the sum of each; what blending took off a value above 0 is given back before. One value
+   is read behind them. */
+static inline lanes lanes_weigh_colors(const int16_t *pixels, int16_t first, int16_t second, int16_t third)
+{
+    __m128i weights = _mm_setr_epi16(first, second, third, 0, first, second, third, 0), twos = _mm_set1_epi16(2);
+    return _mm_packs_epi32(weigh_four(pixels, weights, twos), weigh_four(pixels + 12, weights, twos));
+}
+
+/* Eight values with 7 fractional bits, rounded half up -> bytes, each with `flip` flipped. */
+static inline void lanes_store_bytes(unsigned char *target, lanes values, unsigned char flip)
+{
+    __m128i whole = _mm_srli_epi16(_mm_add_epi16(values, _mm_set1_epi16(64)), 7);
+    _mm_storel_epi64((__m128i *)target, _mm_xor_si128(_mm_packus_epi16(whole, whole), _mm_set1_epi8((char)flip)));
+}
+
 #elif defined(__aarch64__) && !defined(FASTYOLO_PLAIN_LANES)
 #include <arm_neon.h>
 
@@ -204,6 +236,30 @@ static inline void lanes_store_pixels(unsigned char *target, lanes red, lanes gr
     pixels.val[1] = veor_u8(vqrshrun_n_s16(green, 5), flips);
     pixels.val[2] = veor_u8(vqrshrun_n_s16(blue, 5), flips);
     vst3_u8(target, pixels);
+}
+
+/* A value above 0 plus 2: the mask is -1. */
+static inline int16x8_t restored(int16x8_t values)
+{
+    int16x8_t above = vreinterpretq_s16_u16(vcgtq_s16(values, vdupq_n_s16(0)));
+    return vsubq_s16(vsubq_s16(values, above), above);
+}
+
+static inline lanes lanes_weigh_colors(const int16_t *pixels, int16_t first, int16_t second, int16_t third)
+{
+    int16x8x3_t parts = vld3q_s16(pixels);
+    int16x8_t a = restored(parts.val[0]), b = restored(parts.val[1]), c = restored(parts.val[2]);
+    int32x4_t low = vmull_n_s16(vget_low_s16(a), first), high = vmull_n_s16(vget_high_s16(a), first);
+    low = vmlal_n_s16(low, vget_low_s16(b), second);
+    high = vmlal_n_s16(high, vget_high_s16(b), second);
+    low = vmlal_n_s16(low, vget_low_s16(c), third);
+    high = vmlal_n_s16(high, vget_high_s16(c), third);
+    return vcombine_s16(vshrn_n_s32(low, 15), vshrn_n_s32(high, 15));
+}
+
+static inline void lanes_store_bytes(unsigned char *target, lanes values, unsigned char flip)
+{
+    vst1_u8(target, veor_u8(vqrshrun_n_s16(values, 7), vdup_n_u8(flip)));
 }
 
 #else
@@ -303,6 +359,23 @@ static inline void lanes_store_pixels(unsigned char *target, lanes red, lanes gr
         target[3 * lane + 1] = (unsigned char)((green.of[lane] + 16) >> 5) ^ flip;
         target[3 * lane + 2] = (unsigned char)((blue.of[lane] + 16) >> 5) ^ flip;
     }
+}
+
+static inline int32_t restored(int16_t value) { return value > 0 ? value + 2 : value; }
+
+static inline lanes lanes_weigh_colors(const int16_t *pixels, int16_t first, int16_t second, int16_t third)
+{
+    lanes sums;
+    for (int lane = 0; lane < 8; lane++, pixels += 3) {
+        int32_t sum = restored(pixels[0]) * first + restored(pixels[1]) * second + restored(pixels[2]) * third;
+        sums.of[lane] = (int16_t)(sum >> 15);
+    }
+    return sums;
+}
+
+static inline void lanes_store_bytes(unsigned char *target, lanes values, unsigned char flip)
+{
+    for (int lane = 0; lane < 8; lane++) target[lane] = (unsigned char)((values.of[lane] + 64) >> 7) ^ flip;
 }
 
 #endif

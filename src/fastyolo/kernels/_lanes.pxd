@@ -30,3 +30,5 @@ cdef extern from "_lanes.h" nogil:
     lanes lanes_blend(lanes a, lanes b, lanes weights)
     lanes lanes_raise2(lanes values)
     void lanes_store_pixels(unsigned char* target, lanes red, lanes green, lanes blue, unsigned char flip)
+    lanes lanes_weigh_colors(const int16_t* pixels, int16_t first, int16_t second, int16_t third)
+    void lanes_store_bytes(unsigned char* target, lanes values, unsigned char flip)

@@ -12,10 +12,15 @@ cdef void _resize_packed(
         above = _source_row(plan, 0, source, 0)
         below = _source_row(plan, 0, min(source + 1, plan.source_height - 1), 1)
         _blend_packed(plan, kind, above, below, plan.row_weights[row])
-        _store_row(plan, out, row)
+        if plan.channels == 1:
+            _weigh_row(plan)
+            _store_grey(plan, &out[plan.y + row, plan.x, 0])
+        else:
+            _store_row(plan, out, row)
 
 
-cdef inline void _blend_packed(
+# Not inline: with what is around it, which differs by tensor, gcc would run out of registers for its loop.
+cdef void _blend_packed(
     Resizer plan, const pixel_t* kind, const unsigned char* above, const unsigned char* below, int16_t row_weight
 ) noexcept nogil:
     """Blend two source rows into `plan.row`."""
@@ -43,7 +48,7 @@ cdef inline void _blend_packed(
         entries += COLUMN_BLOCK * LANES
         target += COLUMN_BLOCK * CHANNELS
         column += COLUMN_BLOCK
-    _copy_tails(plan, above, below)
+    _copy_tails(plan, kind, above, below)
     while column < plan.width:
         if column < plan.num_safe:
             first = _blend_column(kind, above + offsets[0], below + offsets[0], weight_above, weight_below, entries)
@@ -76,7 +81,13 @@ cdef inline lanes _blend_column(
         return lanes_reverse3(lanes_add(pair, lanes_drop4(pair)))
 
 
-cdef inline void _copy_tails(Resizer plan, const unsigned char* above, const unsigned char* below) noexcept nogil:
+cdef inline void _copy_tails(
+    Resizer plan, const pixel_t* kind, const unsigned char* above, const unsigned char* below
+) noexcept nogil:
     """The last two pixels of both rows, where more bytes may be read behind them than in the image."""
-    memcpy(plan.tails, above + plan.tail_offset, plan.row_bytes - plan.tail_offset)
-    memcpy(plan.tails + 2 * LANES, below + plan.tail_offset, plan.row_bytes - plan.tail_offset)
+    if plan.source_width < 2:
+        memcpy(plan.tails, above, sizeof(pixel_t))
+        memcpy(plan.tails + 2 * LANES, below, sizeof(pixel_t))
+    else:  # of a size that is known here, so that nothing is called
+        memcpy(plan.tails, above + plan.tail_offset, 2 * sizeof(pixel_t))
+        memcpy(plan.tails + 2 * LANES, below + plan.tail_offset, 2 * sizeof(pixel_t))

@@ -28,6 +28,9 @@ cdef inline Py_ssize_t _resize_source_row(
     cdef const unsigned char* luma = _source_row(plan, 0, source, 0)
     cdef int16_t* target = plan.planes + slot * plan.num_planes * plan.padded
     cdef Py_ssize_t wanted = source >> plan.down_shift
+    if plan.channels == 1:
+        _resize_luma(plan, luma, target)
+        return -1
     if plan.kind == INTERLEAVED:
         _split_interleaved(luma, plan.first, plan.split, plan.split + plan.source_width, plan.source_width)
         luma = plan.split
@@ -40,6 +43,18 @@ cdef inline Py_ssize_t _resize_source_row(
         _share_chroma(plan)
     _blend_colors(plan, target)
     return wanted
+
+
+cdef inline void _resize_luma(Resizer plan, const unsigned char* luma, int16_t* target) noexcept nogil:
+    """The same for a network of one channel."""
+    if plan.kind == INTERLEAVED:
+        _split_luma(luma + plan.first, plan.split, plan.source_width)
+        luma = plan.split
+    _gather_luma(plan, luma)
+    if plan.kind == GREY:
+        _blend_grey(plan, target)
+    else:
+        _blend_luma(plan, target)
 
 
 cdef void _split_interleaved(
@@ -220,13 +235,17 @@ cdef inline lanes _color(
 cdef inline void _blend_planes(
     Resizer plan, Py_ssize_t upper, Py_ssize_t lower, int16_t row_weight, out_t[:, :, ::1] out, Py_ssize_t row
 ) noexcept nogil:
-    """Two rows of planes -> one of the tensor; grey fills all three channels."""
+    """Two rows of planes -> one of the tensor; grey fills all channels."""
     cdef const int16_t* above = plan.planes + upper * plan.num_planes * plan.padded
     cdef const int16_t* below = plan.planes + lower * plan.num_planes * plan.padded
     cdef int16_t* finished = plan.finished
     cdef out_t* target = &out[plan.y + row, plan.x, 0]
     cdef lanes weight = lanes_fill(row_weight)
     cdef Py_ssize_t block
+    if plan.channels == 1:
+        _blend_rows(plan, above, below, weight)
+        _store_grey(plan, target)
+        return
     if out_t is not float:
         if plan.shift_only:
             _blend_pixels(plan, above, below, weight, <unsigned char*>target)

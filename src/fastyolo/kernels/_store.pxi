@@ -44,7 +44,7 @@ cdef inline out_t _store(Transfer transfer, int16_t value, const out_t* kind) no
 cdef inline void _pad(Resizer plan, out_t[:, :, ::1] out) noexcept nogil:
     """Fill what lies outside the image, if anything does, with grey."""
     cdef Py_ssize_t row, index
-    cdef Py_ssize_t width = out.shape[1]
+    cdef Py_ssize_t width = out.shape[1], channels = plan.channels
     cdef out_t* target
     cdef Py_ssize_t below = plan.y + plan.height, right = plan.x + plan.width
     cdef out_t grey
@@ -53,6 +53,6 @@ cdef inline void _pad(Resizer plan, out_t[:, :, ::1] out) noexcept nogil:
     grey = _store(plan.transfer, <int16_t>(plan.padding * VALUE_ONE - plan.transfer.loss), &out[0, 0, 0])
     for row in range(out.shape[0]):
         target = &out[row, 0, 0]
-        for index in range(width * CHANNELS):
-            if row < plan.y or row >= below or index < plan.x * CHANNELS or index >= right * CHANNELS:
+        for index in range(width * channels):
+            if row < plan.y or row >= below or index < plan.x * channels or index >= right * channels:
                 target[index] = grey

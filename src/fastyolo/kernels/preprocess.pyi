@@ -25,6 +25,7 @@ class Resizer:
         lowest: int,
         highest: int,
         padding: int,
+        channels: int,
     ) -> None: ...
     def to_float32(
         self,

@@ -28,9 +28,11 @@ from fastyolo.kernels._lanes cimport (
     lanes_reverse3,
     lanes_store,
     lanes_store4,
+    lanes_store_bytes,
     lanes_store_pixels,
     lanes_weigh,
     lanes_weigh_chroma,
+    lanes_weigh_colors,
     lanes_weigh_luma,
     lanes_weigh_pixels,
     own_bytes,
@@ -60,6 +62,10 @@ cdef enum:
     VALUE_BITS = 7
     VALUE_ONE = 128
     WEIGHT_ONE = 32768
+    # What red, green and blue are of grey, of 32768: 0.299, 0.587, 0.114.
+    RED_SHARE = 9798
+    GREEN_SHARE = 19235
+    BLUE_SHARE = 3735
     # Half a step, and what rounding down twice takes off on average.
     ROUNDING = 66
     # Chroma's share of R, then of G, then of B, each of the left and of the right neighbours.
@@ -115,6 +121,7 @@ cdef class Resizer:
     """The tables for one format, source size and place in the network input, and the memory of a few rows."""
 
     cdef Kind kind
+    cdef Py_ssize_t channels                # of the tensor: 3 for R G B, 1 for grey
     cdef bint swapped                       # blue comes before red, V before U
     cdef Py_ssize_t first                   # byte of a pixel at which its colours begin, or its luma
     cdef Py_ssize_t across                  # so many pixels side by side share their chroma
@@ -135,19 +142,20 @@ cdef class Resizer:
     cdef Py_ssize_t copy_bytes
     # Leading columns for which as many bytes may be read from the left neighbour on as are read at once.
     cdef Py_ssize_t num_safe
+    cdef Py_ssize_t padded                  # `width`, up to a multiple of LANES
+    cdef int16_t* finished                  # (num_planes, padded): a finished row, where it is not stored at once
     # Packed pixels only.
-    cdef int16_t* row                       # (width * 3 + 1): a finished row, pixels in the tensor's order
+    cdef int16_t* row                       # (padded * 3 + 1): a finished row, pixels in the tensor's order
     cdef int32_t* offsets                   # (width,): byte offset of the left pixel
     cdef int16_t* entries                   # (width, LANES): both weights of every column, for `lanes_weigh`
     cdef Py_ssize_t tail_offset             # byte offset of what `tails` copies
     cdef unsigned char* tails               # (2, 2 * LANES): the last two pixels of the two source rows
-    # Planes only: grey and Y'CbCr. Rows are as long as `padded`, a multiple of LANES.
-    cdef Py_ssize_t num_planes, padded
+    # Planes only: grey and Y'CbCr. Rows are as long as `padded`.
+    cdef Py_ssize_t num_planes
     cdef int32_t* taps                      # (padded,): left neighbour
     cdef int16_t* weights                   # (padded,): `column_weights`
     cdef uint16_t* luma_pairs               # (padded,): the left neighbour's byte, and above it the right one's
     cdef int16_t* planes                    # (2, num_planes, padded): two source rows, resized horizontally
-    cdef int16_t* finished                  # (num_planes, padded): a finished row, where it is not stored at once
     # Y'CbCr only.
     cdef Py_ssize_t num_safe_chroma
     cdef int32_t* chroma_taps               # (padded,): byte offset of the left neighbour's chroma
@@ -162,11 +170,14 @@ cdef class Resizer:
         Py_ssize_t source_height, Py_ssize_t source_width, Py_ssize_t x, Py_ssize_t y,
         const int32_t[::1] columns not None, const int16_t[::1] column_weights not None,
         const int32_t[::1] rows not None, const int16_t[::1] row_weights not None,
-        tuple color, float multiplier, float offset, int lowest, int highest, int padding,
+        tuple color, float multiplier, float offset, int lowest, int highest, int padding, Py_ssize_t channels,
     ):
         if self.copies != NULL:
             raise TypeError("a Resizer is made once")
+        if channels != CHANNELS and channels != 1:
+            raise ValueError(f"a tensor has 3 channels or 1, got {channels}")
         self.kind = kind
+        self.channels = channels
         self.swapped = swapped
         self.first = first
         self.source_height = source_height
@@ -239,9 +250,13 @@ cdef class Resizer:
     cdef int _plan_packed(self) except -1:
         cdef Py_ssize_t column, channel
         cdef int16_t* entry
-        self.transfer.loss = 2
+        # Of a network of one channel it is given back where colours are weighed.
+        self.transfer.loss = 2 if self.channels == CHANNELS else 0
+        self.padded = (self.width + LANES - 1) // LANES * LANES
         # One value more, because four are stored at a time.
-        self.row = <int16_t*>_zeros(self.width * CHANNELS + 1, sizeof(int16_t))
+        self.row = <int16_t*>_zeros(self.padded * CHANNELS + 1, sizeof(int16_t))
+        if self.channels == 1:
+            self.finished = <int16_t*>_zeros(self.padded, sizeof(int16_t))
         self.offsets = <int32_t*>_zeros(self.width, sizeof(int32_t))
         self.entries = <int16_t*>_zeros(self.width * LANES, sizeof(int16_t))
         self.tails = <unsigned char*>_zeros(2 * 2 * LANES, 1)
@@ -260,7 +275,7 @@ cdef class Resizer:
         cdef Py_ssize_t column
         cdef int32_t pixel
         cdef Py_ssize_t chroma_bytes, row_bytes
-        self.num_planes = 1 if self.kind == GREY else CHANNELS
+        self.num_planes = 1 if self.kind == GREY else self.channels
         self.padded = (self.width + LANES - 1) // LANES * LANES
         self.taps = <int32_t*>_zeros(self.padded, sizeof(int32_t))
         self.weights = <int16_t*>_zeros(self.padded, sizeof(int16_t))
@@ -272,7 +287,9 @@ cdef class Resizer:
             self.weights[column] = self.column_weights[column]
             if self.columns[column] + 2 <= self.source_width:
                 self.num_safe = column + 1
-        if self.kind == GREY:
+        if self.kind == INTERLEAVED:
+            self.split = <unsigned char*>_zeros(2 * self.source_width, 1)
+        if self.num_planes == 1:
             return 0
         self.chroma_taps = <int32_t*>_zeros(self.padded, sizeof(int32_t))
         self.chroma_is_next = <int16_t*>_zeros(self.padded, sizeof(int16_t))
@@ -281,8 +298,6 @@ cdef class Resizer:
         # Bytes of a column of chroma, and of a whole row of it.
         chroma_bytes = 1 if self.kind == PLANAR else 2
         row_bytes = (self.source_width + self.across - 1) // self.across * chroma_bytes
-        if self.kind == INTERLEAVED:
-            self.split = <unsigned char*>_zeros(2 * self.source_width, 1)
         for column in range(self.width):
             pixel = self.columns[column]
             self.chroma_taps[column] = <int32_t>(pixel // self.across * chroma_bytes)
@@ -328,7 +343,7 @@ cdef class Resizer:
             self._take_plane(&self.source[1], second)
         if self.num_sources > 2:
             self._take_plane(&self.source[2], third)
-        if out_height < self.y + self.height or out_width < self.x + self.width or out_channels != CHANNELS:
+        if out_height < self.y + self.height or out_width < self.x + self.width or out_channels != self.channels:
             raise ValueError(f"tensor of shape ({out_height}, {out_width}, {out_channels}) does not fit the tables")
         return 0
 
@@ -359,13 +374,14 @@ cdef inline int16_t _opposite(int16_t weight) noexcept nogil:
 
 cdef void _resize(Resizer plan, out_t[:, :, ::1] out) noexcept nogil:
     _pad(plan, out)
+    # Grey takes the colours in whichever order they come.
     if plan.kind == PACKED4:
-        if plan.swapped:
+        if plan.swapped and plan.channels == CHANNELS:
             _resize_packed(plan, <const BgraPixel*>NULL, out)
         else:
             _resize_packed(plan, <const RgbaPixel*>NULL, out)
     elif plan.kind == PACKED3:
-        if plan.swapped:
+        if plan.swapped and plan.channels == CHANNELS:
             _resize_packed(plan, <const BgrPixel*>NULL, out)
         else:
             _resize_packed(plan, <const RgbPixel*>NULL, out)
@@ -392,3 +408,4 @@ cdef inline const unsigned char* _source_row(
 include "_packed.pxi"
 include "_planes.pxi"
 include "_store.pxi"
+include "_grey.pxi"

@@ -158,7 +158,7 @@ def _names(option: str | None) -> Sequence[str] | None:
 def _input_size(flat: FlatFile, path: str) -> tuple[int, int]:
     shapes = [tensor.shape for tensor in flat.inputs]
     if len(shapes) != 1 or len(shapes[0]) != 4:
-        raise ModelError(f"{shown(path)} must have one input (1, height, width, 3), got {shapes}")
+        raise ModelError(f"{shown(path)} must have one input (1, height, width, channels), got {shapes}")
     return shapes[0][1], shapes[0][2]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import sys
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -52,18 +53,36 @@ def plot(detections: Detections, image: ImageLike | None = None, *, color: Color
         FastYoloError: there is no picture to draw on, or it has another size than the one detected on.
         ImageError: the picture cannot be read.
     """
-    from PIL import Image, ImageDraw
+    from PIL import Image
 
     pixels = _pixels_of(detections, image, color)
     canvas = Image.fromarray(np.ascontiguousarray(pixels))
+    marks = [
+        Mark((f"{found.name} {found.confidence:.2f}", found.name), class_color(found.class_id)) for found in detections
+    ]
+    draw_marks(canvas, detections.xyxy, marks)
+    return canvas
+
+
+class Mark(NamedTuple):
+    """How one box is drawn: its label, of several the first that fits, and the colour of both."""
+
+    texts: tuple[str, ...]
+    color: Rgb
+
+
+def draw_marks(canvas: Image, xyxy: npt.NDArray[np.float32], marks: Sequence[Mark]) -> None:
+    """Draw boxes (N, 4) with their labels on an RGB picture; the first lie on top."""
+    from PIL import ImageDraw
+
     draw = ImageDraw.Draw(canvas, "RGBA")  # blends translucent colours into the RGB picture
-    boxes, rows = _pixel_boxes(detections.xyxy, canvas.width, canvas.height)
+    boxes, rows = _pixel_boxes(xyxy, canvas.width, canvas.height)
+    visible = [marks[row] for row in rows.tolist()]
     line_width = max(1, round(_side(canvas) / 280))
     # Best first in the arrays, so last on the picture: what is most certain lies on top.
-    for box, row in zip(boxes[::-1].tolist(), rows[::-1].tolist(), strict=True):
-        _draw_box(draw, box, class_color(int(detections.class_id[row])), line_width)
-    _draw_labels(draw, boxes, detections[rows], canvas)
-    return canvas
+    for box, mark in zip(boxes[::-1].tolist(), visible[::-1], strict=True):
+        _draw_box(draw, box, mark.color, line_width)
+    _draw_labels(draw, boxes, visible, canvas)
 
 
 def _pixels_of(detections: Detections, image: ImageLike | None, color: Color) -> UInt8Array:
@@ -208,7 +227,9 @@ def _frame(draw: ImageDraw, x1: int, y1: int, x2: int, y2: int, width: int, colo
     draw.rectangle((x1, y1, x2 - 1, y2 - 1), outline=color, width=width)
 
 
-class _LabelStyle(NamedTuple):
+class LabelStyle(NamedTuple):
+    """The font of labels, and the space around it."""
+
     font: FreeTypeFont | ImageFont
     top: int  # what the font leaves free above its tallest letters
     pad_x: int
@@ -226,34 +247,35 @@ class _LabelStyle(NamedTuple):
         return math.ceil(self.font.getlength(text)) + 2 * self.pad_x
 
 
-def _label_style(font_size: int) -> _LabelStyle:
+def label_style(canvas: Image) -> LabelStyle:
+    """What labels look like on a picture of this size."""
     from PIL import ImageFont
 
+    font_size = max(11, round(_side(canvas) / 42))
     try:
         font = ImageFont.load_default(size=font_size)
     except ImportError:
         font = ImageFont.load_default()  # a Pillow built without FreeType has one small bitmap font
     _, top, _, bottom = font.getbbox("Ag0")
     pad_x, pad_y = max(3, round(font_size * 0.34)), max(2, round(font_size * 0.18))
-    return _LabelStyle(font, round(top), pad_x, pad_y, round(bottom - top) + 2 * pad_y)
+    return LabelStyle(font, round(top), pad_x, pad_y, round(bottom - top) + 2 * pad_y)
 
 
-def _draw_labels(draw: ImageDraw, boxes: Boxes, detections: Detections, canvas: Image) -> None:
-    style = _label_style(max(11, round(_side(canvas) / 42)))
+def _draw_labels(draw: ImageDraw, boxes: Boxes, marks: Sequence[Mark], canvas: Image) -> None:
+    style = label_style(canvas)
     if style.height * 6 > canvas.height:
         return  # a thumbnail: letters large enough to read would hide what they name
     edge = max(1, style.height // 16)
     placed = np.empty((0, 4), np.int64)
     labels = []
     # The best detection chooses its place first ...
-    for box, detection in zip(boxes, detections, strict=True):
-        name = style.drawable(detection.name)
-        for text in (f"{name} {detection.confidence:.2f}", name):
+    for box, mark in zip(boxes, marks, strict=True):
+        for text in map(style.drawable, mark.texts):
             width = style.width(text)
             if width <= canvas.width:
                 label = _place_label(width, style.height, box, placed, boxes, canvas)
                 placed = np.concatenate([placed, label[np.newaxis]])
-                labels.append((text, label.tolist(), box.tolist(), class_color(detection.class_id)))
+                labels.append((text, label.tolist(), box.tolist(), mark.color))
                 break
     # ... and is drawn last, on top of those that found no free place.
     for text, (x1, y1, x2, y2), (_, box_top, _, box_bottom), color in reversed(labels):

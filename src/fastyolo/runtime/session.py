@@ -20,6 +20,7 @@ from fastyolo.runtime.limits import MAX_MEMORY, check_limits
 from fastyolo.runtime.preflight import check_fit
 from fastyolo.runtime.ran import Ran, find_ran
 from fastyolo.runtime.sums import check_sums
+from fastyolo.spec import PICTURE_CHANNELS, ModelSpec
 from fastyolo.texts import brief
 
 RuntimeName = Literal["litert", "tflite-runtime", "tensorflow"]
@@ -95,8 +96,11 @@ class Session:
             raise ModelError(f"the model must have one input, an image, got {len(inputs)}: {names}")
         self.input = inputs[0]
         shape = self.input.shape
-        if len(shape) != 4 or shape[0] != 1 or shape[3] != 3 or min(shape) < 1:
-            raise ModelError(f"the model's input must have shape (1, height, width, 3), got {shape}")
+        if len(shape) != 4 or shape[0] != 1 or shape[3] not in PICTURE_CHANNELS or min(shape) < 1:
+            raise ModelError(
+                f"the model's input must have shape (1, height, width, 3), or for grey (1, height, width, 1), "
+                f"got {shape}"
+            )
         if self.input.dtype.name not in ("int8", "uint8", "float32"):
             raise ModelError(f"the model's input must be int8, uint8 or float32, got {self.input.dtype}")
         if self.input.scales > 1:
@@ -117,6 +121,18 @@ class Session:
     def input_size(self) -> tuple[int, int]:
         """(height, width) in pixels."""
         return self.input.shape[1], self.input.shape[2]
+
+    @property
+    def channels(self) -> int:
+        """3 for RGB, 1 for grey."""
+        return self.input.shape[3]
+
+    def check_input(self, spec: ModelSpec, model: str | os.PathLike[str]) -> None:
+        """Raise `ModelError` if the metadata of the file `model`, read as `spec`, is that of another input."""
+        if spec.input_size != self.input_size:
+            raise ModelError(f"{model} has input {self.input_size}, but its metadata says {spec.input_size}")
+        if spec.channels != self.channels:
+            raise ModelError(f"{model} has {self.channels} input channels, but its metadata says {spec.channels}")
 
     def check_process(self) -> None:
         """Raise `ModelError` in the child of a fork, where the runtime would wait for threads that are not there."""
