@@ -105,6 +105,19 @@ def default_effort(split: Split) -> Quantised:
     return graph, refine(graph, quantization, pictures, learned_rounding=False)
 
 
+def one_scale(bias_pictures: int) -> Candidate:
+    """One scale for all weights of a convolution, as the exporter does with learned rounding."""
+
+    def run(split: Split) -> Quantised:
+        graph, quantization = quantise(
+            split.graph, split.statistics, "per-tensor", weight_share=Recipe.of("high").weight_share
+        )
+        step = max(1, len(split.pictures) // bias_pictures)
+        return graph, refine(graph, quantization, split.pictures[::step], learned_rounding=True)
+
+    return run
+
+
 BASELINE = "+-6, least squares"
 
 CANDIDATES: dict[str, Candidate] = {
@@ -122,6 +135,7 @@ CANDIDATES: dict[str, Candidate] = {
     "E: D, biases": recipe(bias_pictures=32),
     "E: as effort default does": default_effort,
     "F: E, learned rounding": recipe(bias_pictures=48, learned_rounding=True),
+    "G: one scale per convolution, learned rounding": one_scale(bias_pictures=48),
 }
 
 

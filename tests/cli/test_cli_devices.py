@@ -19,14 +19,14 @@ def detect(picture: Path, folder: Path, *options: str) -> tuple[int, str]:
 @pytest.mark.parametrize(
     ("do", "said"),
     [
-        ("right", "56 operators: 56 on the device in 1 part"),
-        ("half", "28 on the device in 1 part, 28 on the CPU ("),
+        ("right", "60 operators: 60 on the device in 1 part"),
+        ("half", "30 on the device in 1 part, 30 on the CPU ("),
         ("holes", "45 on the device in 12 parts, 11 on the CPU ("),
-        ("right,slow=200", "56 on the device"),
+        ("right,slow=200", "60 on the device"),
         # These did run; that they answer wrongly, doctor finds out.
-        ("off", "56 on the device"),
-        ("layer", "56 on the device"),
-        ("other", "56 on the device"),
+        ("off", "60 on the device"),
+        ("layer", "60 on the device"),
+        ("other", "60 on the device"),
     ],
 )
 def test_one_that_runs_is_named(device_library: Path, hopper_path: Path, tmp_path: Path, do: str, said: str) -> None:
@@ -40,7 +40,7 @@ def test_one_that_runs_is_named(device_library: Path, hopper_path: Path, tmp_pat
 @pytest.mark.parametrize(
     ("do", "said"),
     [
-        ("nothing", "took none of the model's 56 operators"),
+        ("nothing", "took none of the model's 60 operators"),
         ("fails", "the device does not answer"),
         ("right,refuse=no firmware", "refused to start: no firmware"),
     ],

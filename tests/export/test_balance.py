@@ -43,7 +43,7 @@ def test_factors_leave_the_float_network_as_it_was(
     network: tuple[Graph, ModelSpec], statistics: dict[str, Statistics]
 ) -> None:
     graph, _ = network
-    factors = balance.balanced_factors(graph, statistics, 1.0)
+    factors, _ = balance.balance(graph, statistics, 1.0)
     assert any((found != 1).any() for found in factors.values())
     assert all((factors[name] == 1).all() for name in (*graph.heads, "input"))
     for before, after in zip(
@@ -80,7 +80,7 @@ def test_balancing_lowers_what_it_minimises(
     channels = tied_channels(graph)
     flow = measure_flow(graph, statistics, channels)
     terms = [*balance._tensor_terms(graph, channels, flow), *balance._weight_terms(graph, channels, flow, 1.0)]
-    factors = balance.balanced_factors(graph, statistics, 1.0)
+    factors, _ = balance.balance(graph, statistics, 1.0)
     logs = np.zeros(len(channels.fixed))
     for name, numbers in channels.ids.items():
         logs[numbers] = np.log(factors[name])
@@ -118,11 +118,13 @@ def test_every_convolution_of_the_file_has_one_scale(
     from ai_edge_litert import schema_py_generated as schema
 
     graph, _ = network
-    content = write_tflite(*quantise(graph, statistics, "per-tensor"))
+    scaled, quantization = quantise(graph, statistics, "per-tensor")
+    content = write_tflite(scaled, quantization)
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
     (subgraph,) = model.subgraphs
     tensors = {tensor.name.decode(): tensor for tensor in subgraph.tensors}
-    names = [operation.outputs[0] for operation in graph.operations if isinstance(operation, Convolution)]
+    names = [operation.outputs[0] for operation in scaled.operations if isinstance(operation, Convolution)]
+    assert names == list(quantization.convolutions)
     for name in names:
         assert len(tensors[f"{name}/weights"].quantization.scale) == 1
         assert len(tensors[f"{name}/bias"].quantization.scale) == 1

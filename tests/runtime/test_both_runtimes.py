@@ -58,10 +58,10 @@ def counts(answer: dict[str, Any]) -> tuple[int, ...]:
 
 
 def test_who_took_what(answers: dict[str, Any]) -> None:
-    assert counts(answers["plain"]) == (56, 0, 56, 0, 0)
-    assert counts(answers["right"]) == (56, 56, 0, 0, 1)
-    assert counts(answers["half"]) == (56, 28, 28, 0, 1)
-    assert counts(answers["holes"]) == (56, 45, 11, 0, 12)
+    assert counts(answers["plain"]) == (60, 0, 60, 0, 0)
+    assert counts(answers["right"]) == (60, 60, 0, 0, 1)
+    assert counts(answers["half"]) == (60, 30, 30, 0, 1)
+    assert counts(answers["holes"]) == (60, 48, 12, 0, 11)
 
 
 def test_xnnpack_takes_nothing_beside_a_device(answers: dict[str, Any]) -> None:
@@ -80,7 +80,7 @@ def test_right_ones_answer_as_the_cpu_and_wrong_ones_do_not(answers: dict[str, A
 
 def test_those_that_do_not_run_are_errors_of_one_line(answers: dict[str, Any]) -> None:
     for choice, said in {
-        "nothing": "took none of the model's 56 operators",
+        "nothing": "took none of the model's 60 operators",
         "fails": "the device does not answer",
         "right,refuse=no firmware": "refused to start: no firmware",
     }.items():

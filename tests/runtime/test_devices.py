@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edited_models import a_scale_per_filter, edited_model
 from fastyolo.detector import BUNDLED_MODEL, Detector
 from fastyolo.errors import ModelError, OptionError, RuntimeUnavailableError
 from fastyolo.runtime.devices import find_chip, find_device
@@ -132,14 +133,14 @@ def test_a_closed_device_node_names_its_group(tmp_path: Path, monkeypatch: pytes
 
 
 @pytest.mark.parametrize(
-    ("do", "device", "cpu", "partitions"), [("right", 56, 0, 1), ("half", 28, 28, 1), ("holes", 45, 11, 12)]
+    ("do", "device", "cpu", "partitions"), [("right", 60, 0, 1), ("half", 30, 30, 1), ("holes", 48, 12, 11)]
 )
 def test_what_ran_is_read_from_the_interpreter(
     device_library: Path, do: str, device: int, cpu: int, partitions: int
 ) -> None:
     ran = open_session(BUNDLED_MODEL, device=f"{device_library},do={do}").ran
     assert ran is not None
-    assert (ran.operators, ran.device, ran.cpu, ran.xnnpack, ran.partitions) == (56, device, cpu, 0, partitions)
+    assert (ran.operators, ran.device, ran.cpu, ran.xnnpack, ran.partitions) == (60, device, cpu, 0, partitions)
     assert sum(ran.left.values()) == cpu
 
 
@@ -150,11 +151,11 @@ def test_on_the_cpu_xnnpack_is_named() -> None:
     assert ran.xnnpack > 50
     plain = open_session(BUNDLED_MODEL, xnnpack=False).ran
     assert plain is not None
-    assert (plain.cpu, plain.xnnpack) == (56, 0)
+    assert (plain.cpu, plain.xnnpack) == (60, 0)
 
 
 def test_a_device_that_took_nothing_is_never_named(device_library: Path) -> None:
-    with pytest.raises(RuntimeUnavailableError, match=r"took none of the model's 56 operators.*--allow-cpu"):
+    with pytest.raises(RuntimeUnavailableError, match=r"took none of the model's 60 operators.*--allow-cpu"):
         Detector(device=f"{device_library},do=nothing")
     detector = Detector(device=f"{device_library},do=nothing", allow_cpu=True)
     assert detector.session.device == "cpu"
@@ -184,8 +185,9 @@ def test_models_that_do_not_fit_the_device(tmp_path: Path, device_library: Path,
         open_session(BUNDLED_MODEL, device=str(ethosu))
     with pytest.raises(ModelError, match=r"float model.*give it the int8 file"):
         open_session(float_model, device=str(teflon))
+    path = edited_model(tmp_path / "per_channel.tflite", a_scale_per_filter)
     with pytest.raises(ModelError, match="a scale per channel"):
-        open_session(BUNDLED_MODEL, device=str(teflon))
+        open_session(path, device=str(teflon))
 
 
 def test_nothing_more_is_imported_for_the_cpu() -> None:

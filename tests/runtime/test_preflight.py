@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
-from edited_models import edited_model
+from edited_models import a_scale_per_filter, edited_model
 from fastyolo.detector import BUNDLED_MODEL
 from fastyolo.errors import ModelError
 from fastyolo.runtime.devices import Delegate, Device
@@ -42,11 +42,15 @@ def test_a_compiled_file_runs_on_its_own_npu_alone(tmp_path: Path, operator: byt
 
 
 def test_a_plain_file_fits_everything_but_what_needs_another(tmp_path: Path) -> None:
-    for kind in ("cpu", "vx", "neutron", "delegate"):
+    for kind in ("cpu", "vx", "neutron", "teflon", "delegate"):
         check_fit(str(BUNDLED_MODEL), device(kind))
-    for kind, said in {"ethosu": "compile it with fastyolo compile", "teflon": "a scale per channel"}.items():
-        with pytest.raises(ModelError, match=said):
-            check_fit(str(BUNDLED_MODEL), device(kind))
+    with pytest.raises(ModelError, match="compile it with fastyolo compile"):
+        check_fit(str(BUNDLED_MODEL), device("ethosu"))
+    path = str(edited_model(tmp_path / "per_channel.tflite", a_scale_per_filter))
+    for kind in ("cpu", "vx", "neutron", "delegate"):
+        check_fit(path, device(kind))
+    with pytest.raises(ModelError, match="a scale per channel"):
+        check_fit(path, device("teflon"))
 
 
 def test_a_float_model_is_slow_on_vx_and_refused_by_int8_npus(float_model: Path) -> None:

@@ -173,15 +173,16 @@ def export(
         "source": {"cfg": Path(cfg).name, "weights": Path(weights).name, "weights_sha256": source_sha256},
         "exporter": _version(),
     }
-    quantization, report = None, None
+    int8_graph, quantization, report = graph, None, None
     if calibration is not None and set(formats) - {"float32"}:
-        quantization, report, metadata["calibration"] = _quantise(
+        int8_graph, quantization, report, metadata["calibration"] = _quantise(
             graph, spec, calibration, effort, weight_scales, clock
         )
     folder, stem = Path(output_dir), f"{Path(cfg).stem}_{size_name(spec.input_size)}"
     paths = {kind: folder / f"{stem}_{kind}.tflite" for kind in formats}
     with clock.step("write"):
-        contents = {paths[kind]: append_metadata(_content(graph, quantization, kind), metadata) for kind in formats}
+        networks = {kind: (graph, None) if kind == "float32" else (int8_graph, quantization) for kind in formats}
+        contents = {paths[kind]: append_metadata(_content(*networks[kind], kind), metadata) for kind in formats}
     compiled = None
     if target == "imx93":
         with clock.step("compile"):
@@ -201,8 +202,8 @@ def _quantise(
     effort: Effort,
     weight_scales: WeightScales,
     clock: _Clock,
-) -> tuple[Quantization, QuantisationReport, dict[str, Any]]:
-    """Calibrate and quantise; also report what came of it, and describe how, for the metadata."""
+) -> tuple[Graph, Quantization, QuantisationReport, dict[str, Any]]:
+    """Calibrate and quantise, which may change the graph; also report what came of it, and describe how."""
     from fastyolo.export.calibrate import calibrate
     from fastyolo.export.layerwise import refine
     from fastyolo.export.pictures import Pictures, describe_pictures, find_pictures
@@ -233,7 +234,7 @@ def _quantise(
         "recipe": recipe.to_dict(),
         "most_score": report.most_score,
     }
-    return quantization, report, {**description, "count": len(files), "files": listed}
+    return graph, quantization, report, {**description, "count": len(files), "files": listed}
 
 
 def _evenly(files: tuple[Path, ...], count: int) -> tuple[Path, ...]:
@@ -244,7 +245,7 @@ def _evenly(files: tuple[Path, ...], count: int) -> tuple[Path, ...]:
 def _content(graph: Graph, quantization: Quantization | None, kind: Format) -> bytes:
     from fastyolo.export.tflite import write_tflite
 
-    return write_tflite(graph, None if kind == "float32" else quantization, float_outputs=kind == "quant")
+    return write_tflite(graph, quantization, float_outputs=kind == "quant")
 
 
 def _compile(

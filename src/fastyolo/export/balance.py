@@ -26,6 +26,7 @@ from fastyolo.export.equalise import Channels, equalising_factors, tied_channels
 from fastyolo.export.flow import Flow, measure_flow
 from fastyolo.export.graph import Convolution, Graph, scale_groups
 from fastyolo.export.grouped import GroupedTerm
+from fastyolo.export.set_apart import filters_by_scale
 
 Float64Array = npt.NDArray[np.float64]
 Int64Array = npt.NDArray[np.int64]
@@ -81,32 +82,33 @@ class _Term:
         return value
 
 
-def balanced_factors(
+def balance(
     graph: Graph, statistics: Mapping[str, Statistics], weight_share: float
-) -> dict[str, Float64Array]:
-    """For every tensor the factor of each channel, 1 where fixed.
+) -> tuple[dict[str, Float64Array], dict[str, Float64Array]]:
+    """For every tensor the factor of each channel, 1 where fixed; and what the weights then count.
 
     Args:
         weight_share: of the weights' expected error that remains: 1 for rounding to the nearest step, less where their
             rounding is learned.
+
+    Returns:
+        Factors by tensor, float64 (channels,); and by convolution, float64 (filters, channels), the weight of a squared
+        error of each weight, once rescaled.
     """
     channels = tied_channels(graph)
     flow = measure_flow(graph, statistics, channels)
     terms = [*_tensor_terms(graph, channels, flow), *_weight_terms(graph, channels, flow, weight_share)]
     start = np.ones(len(channels.fixed))
-    for name, factors in equalising_factors(graph, statistics).items():
-        start[channels.ids[name]] = factors
+    for name, found in equalising_factors(graph, statistics).items():
+        start[channels.ids[name]] = found
     logs = _minimised(terms, np.log(start), ~channels.fixed)
-    factors = np.exp(logs)
-    return {name: factors[numbers] for name, numbers in channels.ids.items()}
+    factors = {name: np.exp(logs)[numbers] for name, numbers in channels.ids.items()}
+    return factors, _weight_importance(graph, channels, flow, factors)
 
 
-def weight_importance(
-    graph: Graph, statistics: Mapping[str, Statistics], factors: Mapping[str, Float64Array]
+def _weight_importance(
+    graph: Graph, channels: Channels, flow: Flow, factors: Mapping[str, Float64Array]
 ) -> dict[str, Float64Array]:
-    """By convolution, float64 (filters, channels): the weight of a squared error of each weight, once rescaled."""
-    channels = tied_channels(graph)
-    flow = measure_flow(graph, statistics, channels)
     found = {}
     for operation in graph.operations:
         if isinstance(operation, Convolution):
@@ -133,21 +135,27 @@ def _tensor_terms(graph: Graph, channels: Channels, flow: Flow) -> list[_Term]:
 
 
 def _weight_terms(graph: Graph, channels: Channels, flow: Flow, share: float) -> list[_Term | GroupedTerm]:
-    terms: list[_Term | GroupedTerm] = []
-    for operation in graph.operations:
-        if isinstance(operation, Convolution):
-            source, target = operation.inputs[0], operation.outputs[0]
-            columns = channels.ids[source]
-            positions = operation.weights.shape[1] * operation.weights.shape[2]
-            sizes = np.abs(operation.weights).max(axis=(1, 2)).astype(np.float64) / 127
-            rows, relevance = channels.ids[target], flow.relevance[target]
-            spread = flow.variance[columns] * positions * share
-            if operation.groups == 1:
-                terms.append(_Term(sizes, rows, relevance, columns, spread))
-            else:
-                seen = operation.by_filter(columns), operation.by_filter(spread)
-                terms.append(GroupedTerm(sizes, rows, relevance, *seen, NORM))
-    return terms
+    return [
+        _weight_term(operation, rows, channels, flow, share)
+        for operation in graph.operations
+        if isinstance(operation, Convolution)
+        for rows in filters_by_scale(graph, operation, flow.relevance[operation.outputs[0]])
+    ]
+
+
+def _weight_term(
+    operation: Convolution, filters: npt.NDArray[np.bool_], channels: Channels, flow: Flow, share: float
+) -> _Term | GroupedTerm:
+    source, target = operation.inputs[0], operation.outputs[0]
+    columns = channels.ids[source]
+    positions = operation.weights.shape[1] * operation.weights.shape[2]
+    sizes = np.abs(operation.weights[filters]).max(axis=(1, 2)).astype(np.float64) / 127
+    rows, relevance = channels.ids[target][filters], flow.relevance[target][filters]
+    spread = flow.variance[columns] * positions * share
+    if operation.groups == 1:
+        return _Term(sizes, rows, relevance, columns, spread)
+    seen = operation.by_filter(columns)[filters], operation.by_filter(spread)[filters]
+    return GroupedTerm(sizes, rows, relevance, *seen, NORM)
 
 
 def _minimised(terms: list[_Term | GroupedTerm], logs: Float64Array, free: npt.NDArray[np.bool_]) -> Float64Array:

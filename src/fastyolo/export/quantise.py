@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from fastyolo.errors import ExportError
 from fastyolo.export import ranges
-from fastyolo.export.balance import balanced_factors, weight_importance
+from fastyolo.export.balance import balance
 from fastyolo.export.calibrate import Statistics, activated_tensors
 from fastyolo.export.equalise import equalising_factors, rescale
 from fastyolo.export.graph import (
@@ -21,6 +21,7 @@ from fastyolo.export.graph import (
     scale_groups,
 )
 from fastyolo.export.int8 import Affine, Int8Convolution, Quantization, WeightScales
+from fastyolo.export.set_apart import set_small_filters_apart
 
 Float64Array = npt.NDArray[np.float64]
 Histogram = tuple[Float64Array, Float64Array]
@@ -67,20 +68,25 @@ def quantise(
 
     Args:
         weight_scales: one scale for each filter, or one for all filters of a convolution.
-        weight_share: see `balanced_factors`, for one scale.
+        weight_share: see `balance.balance`, for one scale.
 
     Returns:
-        The graph with its channels equalised, which computes the same heads, and its int8 numbers.
+        The graph with its channels equalised, which computes the same heads, and its int8 numbers. Where all filters
+        have one scale, heads may be split in two; see `set_apart`.
 
     Raises:
         ExportError: a logistic output, or the network input, must share its scale with other values; or a head's values
             are far too large for its range.
     """
     per_tensor = weight_scales == "per-tensor"
-    factors = balanced_factors(graph, statistics, weight_share) if per_tensor else equalising_factors(graph, statistics)
-    importance = weight_importance(graph, statistics, factors) if per_tensor else {}
+    if per_tensor:
+        factors, importance = balance(graph, statistics, weight_share)
+    else:
+        factors, importance = equalising_factors(graph, statistics), {}
     graph = rescale(graph, factors)
     tensors = tensor_parameters(graph, statistics, factors)
+    if per_tensor:
+        graph, tensors, importance = set_small_filters_apart(graph, tensors, importance)
     convolutions = {
         op.outputs[0]: quantise_convolution(op, tensors, importance.get(op.outputs[0])) for op in _convolutions(graph)
     }

@@ -20,7 +20,7 @@ class Recipe:
     Attributes:
         learned_rounding: choose the rounding of weights by the error of what their convolution puts out.
         weight_share: of the error that weights of one scale make by rounding to the nearest step, what is expected to
-            remain: see `balance.balanced_factors`.
+            remain: see `balance.balance`.
         refining: so many of the calibration pictures, evenly picked, correct biases and rounding; every convolution
             runs them again.
         relevance: so many of them, evenly picked, give relevances; each costs a pass back through the network.

@@ -16,7 +16,7 @@ WANTED_WEIGHTS: Mapping[Target, WeightScales] = {"imx8mp": "per-tensor"}
 per-channel ones go to the programmable shader. Arm's Vela takes either for the Ethos-U65 of the i.MX 93."""
 
 DEFAULT_WEIGHTS: WeightScales = "per-channel"
-"""A little more accurate where nothing is said of the device; docs/quantisation.md has the figures."""
+"""Where nothing is said of the device: the same accuracy in fewer operators; docs/quantisation.md has the figures."""
 
 
 def check_target(target: str | None, formats: Sequence[str]) -> None:

@@ -19,6 +19,7 @@ from fastyolo.runtime.library import check_library
 from fastyolo.runtime.limits import MAX_MEMORY, check_limits
 from fastyolo.runtime.preflight import check_fit
 from fastyolo.runtime.ran import Ran, find_ran
+from fastyolo.runtime.sums import check_sums
 from fastyolo.spec import PICTURE_CHANNELS, ModelSpec
 from fastyolo.texts import brief
 
@@ -201,6 +202,7 @@ def open_session(
     path = os.fspath(model)
     _check_file(path)
     check_limits(path, check_max_memory(max_memory))
+    check_sums(path)
     check_fit(path, found)
     problems: list[FastYoloError] = []
     for name in _preferred(delegate) if runtime == "auto" else [name for name in RUNTIMES if name == runtime]:
