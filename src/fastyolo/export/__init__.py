@@ -166,15 +166,18 @@ def export(
         "source": {"cfg": Path(cfg).name, "weights": Path(weights).name, "weights_sha256": source_sha256},
         "exporter": _version(),
     }
-    quantization, report = None, None
+    int8_graph, quantization, report = graph, None, None
     if calibration is not None and set(formats) - {"float32"}:
-        quantization, report, metadata["calibration"] = _quantise(
+        int8_graph, quantization, report, metadata["calibration"] = _quantise(
             graph, spec, calibration, effort, weight_scales, clock
         )
     folder, stem = Path(output_dir), f"{Path(cfg).stem}_{_size(spec)}"
     paths = {kind: folder / f"{stem}_{kind}.tflite" for kind in formats}
     with clock.step("write"):
-        contents = {paths[kind]: append_metadata(_content(graph, quantization, kind), metadata) for kind in formats}
+        graphs = {kind: graph if kind == "float32" else int8_graph for kind in formats}
+        contents = {
+            paths[kind]: append_metadata(_content(graphs[kind], quantization, kind), metadata) for kind in formats
+        }
     compiled = None
     if target == "imx93":
         with clock.step("compile"):
@@ -192,8 +195,8 @@ def _quantise(
     effort: Effort,
     weight_scales: WeightScales,
     clock: _Clock,
-) -> tuple[Quantization, QuantisationReport, dict[str, Any]]:
-    """Calibrate and quantise; also report what came of it, and describe how, for the metadata."""
+) -> tuple[Graph, Quantization, QuantisationReport, dict[str, Any]]:
+    """Calibrate and quantise: the int8 network's graph and numbers, what came of it, and how, for the metadata."""
     from fastyolo.export.calibrate import calibrate
     from fastyolo.export.layerwise import refine
     from fastyolo.export.pictures import Pictures, describe_pictures, find_pictures
@@ -226,7 +229,7 @@ def _quantise(
         "recipe": recipe.to_dict(),
         "most_score": report.most_score,
     }
-    return quantization, report, {**description, "count": len(files), "files": listed}
+    return graph, quantization, report, {**description, "count": len(files), "files": listed}
 
 
 def _evenly(files: tuple[Path, ...], count: int) -> tuple[Path, ...]:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from fastyolo.export.calibrate import Statistics
+from fastyolo.export.calibrate import Statistics, activated_tensors
 from fastyolo.export.graph import (
     INPUT_NAME,
     Add,
@@ -25,8 +25,8 @@ from fastyolo.export.graph import (
     Convolution,
     Graph,
     HardSwish,
-    LeakyRelu,
     Logistic,
+    Maximum,
     Multiply,
     Pad,
     Slice,
@@ -100,7 +100,7 @@ def tied_channels(graph: Graph) -> Channels:
                 ids[target] = np.concatenate(sources)
             case Split(outputs=outputs):
                 ids.update(zip(outputs, np.split(sources[0], len(outputs)), strict=True))
-            case Add():
+            case Add() | Maximum():
                 for one, other in zip(*sources, strict=True):
                     parent[root(int(other))] = root(int(one))
                 ids[target] = sources[0]
@@ -121,7 +121,7 @@ def equalising_factors(
     """For every tensor the factor of each channel, (loudness / the loudest of its layer) ** exponent, 1 where fixed."""
     channels = tied_channels(graph)
     factors = np.zeros(len(channels.fixed))
-    activated = {operation.inputs[0] for operation in graph.operations if isinstance(operation, LeakyRelu)}
+    activated = activated_tensors(graph)
     for name, found in statistics.items():
         loud = loudness(found, name in activated)
         share = np.maximum(loud / max(float(loud.max()), 1e-30), LEAST_FACTOR) ** exponent

@@ -21,6 +21,7 @@ from fastyolo.export.graph import (
     HardSwish,
     LeakyRelu,
     Logistic,
+    Maximum,
     MaxPool,
     Mean,
     Multiply,
@@ -57,6 +58,7 @@ _BUILTINS: Mapping[type[Operation] | str, tuple[str, int, int, str]] = {
     HardSwish: ("HARD_SWISH", 1, 1, ""),
     Mean: ("MEAN", 1, 2, "ReducerOptions"),
     Multiply: ("MUL", 1, 2, "MulOptions"),
+    Maximum: ("MAXIMUM", 1, 2, "MaximumMinimumOptions"),
     Complement: ("SUB", 1, 2, "SubOptions"),
     Divide: ("DIV", 1, 2, "DivOptions"),
     "dequantize": ("DEQUANTIZE", 2, 2, "DequantizeOptions"),
@@ -297,6 +299,8 @@ def _options(operation: Operation) -> Any:
             options.keepDims = True
         case Slice():
             options = schema.StridedSliceOptionsT()
+        case Maximum():
+            options = schema.MaximumMinimumOptionsT()
         case Complement():
             options = schema.SubOptionsT()
         case Divide():
