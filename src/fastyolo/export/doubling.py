@@ -20,7 +20,7 @@ from fastyolo.export.graph import LEAKY_SLOPE, Convolution, Graph, LeakyRelu, Ma
 from fastyolo.export.histogram import histogram
 from fastyolo.export.int8 import Affine
 
-LEAST_SHARE = 0.01
+LEAST_SHARE = 0.001
 """Of the whole network's expected error, that a leaky ReLU's first rounding must make to be replaced."""
 
 
