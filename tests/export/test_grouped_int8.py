@@ -93,6 +93,14 @@ def test_rescaled_channels_compute_the_same(
         np.testing.assert_allclose(found, wanted, atol=1e-4 * np.abs(wanted).max())
 
 
+def test_what_only_depthwise_convolutions_read_is_made_equally_loud(tmp_path: Path) -> None:
+    cfg, weights = write_network(tmp_path, cfg_text(conv(8, 3, 2), conv(8) + "groups=8\n", conv(8, 1), head("0", 2)))
+    graph = load(cfg, weights)
+    factors = equalising_factors(graph, calibrate(graph, ModelSpec.from_cfg(cfg), pictures(graph)), exponent=0)
+    assert np.ptp(factors["00_convolutional/leaky"]) > 0.1
+    assert factors["01_convolutional/leaky"].tolist() == [1] * 8
+
+
 def test_curves_keep_their_channels(network: tuple[Graph, ModelSpec]) -> None:
     graph = network[0]
     channels = tied_channels(graph)
