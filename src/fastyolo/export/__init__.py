@@ -15,7 +15,7 @@ from fastyolo.errors import ExportError, OptionError
 from fastyolo.export.activations import check_integer_activations
 from fastyolo.export.build import BATCH_NORM_EPSILON, build_graph, supported_layers
 from fastyolo.export.fetch import OFFICIAL_CFG, Progress, fetch_weights
-from fastyolo.export.graph import INPUT_NAME, Graph
+from fastyolo.export.graph import INPUT_NAME, Convolution, Graph
 from fastyolo.export.output import write_files
 from fastyolo.export.targets import check_target, resolve_weights
 from fastyolo.letterbox import ResizeMode, check_resize
@@ -205,6 +205,8 @@ def _quantise(
     from fastyolo.export.report import measure
 
     recipe = Recipe.of(effort)
+    if any(isinstance(operation, Convolution) and operation.groups > 1 for operation in graph.operations):
+        recipe = recipe.of_small()
     if graph.shapes[INPUT_NAME][2] != 3:
         raise ExportError(f"calibration needs a network with channels=3, got {graph.shapes[INPUT_NAME][2]}")
     files = find_pictures(calibration)
