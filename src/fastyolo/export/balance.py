@@ -82,18 +82,17 @@ class _Term:
 
 
 def balanced_factors(
-    graph: Graph, statistics: Mapping[str, Statistics], weight_share: float, *, own_steps: bool = False
+    graph: Graph, statistics: Mapping[str, Statistics], weight_share: float
 ) -> dict[str, Float64Array]:
     """For every tensor the factor of each channel, 1 where fixed.
 
     Args:
         weight_share: of the weights' expected error that remains: 1 for rounding to the nearest step, less where their
             rounding is learned.
-        own_steps: every filter has a step of its own, instead of one for all filters of a convolution.
     """
     channels = tied_channels(graph)
     flow = measure_flow(graph, statistics, channels)
-    terms = [*_tensor_terms(graph, channels, flow), *_weight_terms(graph, channels, flow, weight_share, own_steps)]
+    terms = [*_tensor_terms(graph, channels, flow), *_weight_terms(graph, channels, flow, weight_share)]
     start = np.ones(len(channels.fixed))
     for name, factors in equalising_factors(graph, statistics).items():
         start[channels.ids[name]] = factors
@@ -133,9 +132,7 @@ def _tensor_terms(graph: Graph, channels: Channels, flow: Flow) -> list[_Term]:
     return terms
 
 
-def _weight_terms(
-    graph: Graph, channels: Channels, flow: Flow, share: float, own_steps: bool
-) -> list[_Term | GroupedTerm]:
+def _weight_terms(graph: Graph, channels: Channels, flow: Flow, share: float) -> list[_Term | GroupedTerm]:
     terms: list[_Term | GroupedTerm] = []
     for operation in graph.operations:
         if isinstance(operation, Convolution):
@@ -145,11 +142,11 @@ def _weight_terms(
             sizes = np.abs(operation.weights).max(axis=(1, 2)).astype(np.float64) / 127
             rows, relevance = channels.ids[target], flow.relevance[target]
             spread = flow.variance[columns] * positions * share
-            if operation.groups == 1 and not own_steps:
+            if operation.groups == 1:
                 terms.append(_Term(sizes, rows, relevance, columns, spread))
             else:
                 seen = operation.by_filter(columns), operation.by_filter(spread)
-                terms.append(GroupedTerm(sizes, rows, relevance, *seen, NORM, own_steps))
+                terms.append(GroupedTerm(sizes, rows, relevance, *seen, NORM))
     return terms
 
 

@@ -49,7 +49,6 @@ class GroupedTerm:
         weighed: float64 (filters,), the relevance of each filter.
         spread: float64 like `columns`, the variance of what is read.
         norm: of the smooth maximum.
-        own_steps: every filter has a step of its own, so that its own factor changes nothing.
     """
 
     sizes: Float64Array
@@ -58,21 +57,18 @@ class GroupedTerm:
     columns: Int64Array
     spread: Float64Array
     norm: float
-    own_steps: bool = False
 
     def cost(self, logs: Float64Array, gradient: Float64Array) -> float:
         """The term's error at factors exp(logs); its derivatives are added to `gradient`."""
         by_row = np.exp(logs[self.rows])
         by_column = np.exp(logs[self.columns])
         scaled = self.sizes / by_row[:, None] * by_column
-        axis = 1 if self.own_steps else None
-        largest = scaled.max(axis=axis, keepdims=True) + 1e-300
+        largest = float(scaled.max()) + 1e-300
         powers = (scaled / largest) ** self.norm
-        total = powers.sum(axis=axis, keepdims=True)
-        steps = largest * total ** (1 / self.norm)
-        noise = steps**2 * (self.weighed * by_row**2)[:, None] * self.spread / by_column**2
-        shares = noise.sum(axis=axis, keepdims=True) * powers / total
-        slopes = 2 * (noise - shares)
+        total = float(powers.sum())
+        step = largest * total ** (1 / self.norm)
+        noise = step**2 * (self.weighed * by_row**2)[:, None] * self.spread / by_column**2
+        slopes = 2 * (noise - noise.sum() * powers / total)
         np.add.at(gradient, self.rows, slopes.sum(axis=1))
         np.add.at(gradient, self.columns, -slopes)
         return float(noise.sum())
