@@ -111,7 +111,7 @@ def test_a_syntax_error_names_its_line(tmp_path: Path, text: str, message: str) 
         (conv(4) + pool(2, 2) + "[route]\nlayers=-1,-2\n", "expected layers of one size, got 32x32 and 64x64"),
         ("[upsample]\nstride=99999\n", "line 6: expected stride to be a whole number from 1 to 255, got '99999'"),
         ("[upsample]\nstride=2\nscale=0.5\n", "line 7: expected scale=1, got 0.5"),
-        ("[shortcut]\n", "line 5: expected from= in [shortcut], got none"),
+        ("[shortcut]\n", "line 5: expected from= in [shortcut], of at most 64 layers, got none"),
         (conv(4) + conv(8, 3, 2) + "[shortcut]\nfrom=-2\n", "layers of one height and width, got 32x32x8 and 64x64x4"),
         (conv(7) + "[yolo]\nclasses=2\nmask=0\nanchors=1,2\n", ""),
         (conv(8) + "[yolo]\nclasses=2\nanchors=1,2\n", "expected 1 * (5 + 2) = 7 filters before this [yolo], got 8"),

@@ -119,6 +119,10 @@ def test_layers_no_head_depends_on_are_left_out(tmp_path: Path) -> None:
         (conv(4) + "stretch_sway=1\n", "line 12: expected stretch_sway=0, got 1"),
         (conv(4) + conv(4) + "[shortcut]\nfrom=-2\nactivation=swish\n", "or logistic, got swish: retrain"),
         (conv(4) + "[shortcut]\nfrom=1\n", "line 13: expected from to name an earlier layer of this layer 1, got 1"),
+        (
+            conv(4) + "[shortcut]\nfrom=-1" + ",-1" * 9999,
+            "line 13: expected from= in [shortcut], of at most 64 layers, got 10000 layers",
+        ),
         (conv(4) + "[shortcut]\nfrom=9\n", "line 13: expected from to name an earlier layer of this layer 1, got 9"),
         (conv(4) + "[shortcut]\nfrom=-1\nweights_type=per_feature\n", "weights_type=none, a sum without trained"),
         (conv(4) + "[scale_channels]\nfrom=-1\n", "line 13: expected 1x1x4 before [scale_channels], a factor for"),

@@ -5,6 +5,9 @@ from __future__ import annotations
 from fastyolo.darknet.cfg import MAX_INTEGER, Section, shorten
 from fastyolo.darknet.kinds import Layer, Product, Route, Shape, Shortcut, Walk
 
+MAX_SUMMANDS = 64
+"""Of [shortcut]; real ones have two or three."""
+
 
 def read_route(section: Section, walk: Walk) -> Layer:
     inputs = _references(section, walk, "layers")
@@ -28,8 +31,9 @@ def read_shortcut(section: Section, walk: Walk) -> Layer:
         got = shorten(section.text("weights_type", ""))
         raise section.error("weights_type=none, a sum without trained weights", got, key="weights_type")
     others = _references(section, walk, "from")
-    if not others:
-        raise section.error("from= in [shortcut]", "none")
+    if not 1 <= len(others) <= MAX_SUMMANDS:
+        got = f"{len(others)} layers" if others else "none"
+        raise section.error(f"from= in [shortcut], of at most {MAX_SUMMANDS} layers", got, key="from")
     shape = walk.shape(walk.previous)
     for index in others:
         # Darknet adds numbers in the order of memory, whatever the sizes; that makes sense for equal ones.

@@ -15,7 +15,7 @@ from fastyolo.errors import ExportError, OptionError
 from fastyolo.export.activations import check_integer_activations
 from fastyolo.export.build import BATCH_NORM_EPSILON, build_graph, supported_layers
 from fastyolo.export.fetch import OFFICIAL_CFG, Progress, fetch_weights
-from fastyolo.export.graph import Graph
+from fastyolo.export.graph import Convolution, Graph
 from fastyolo.export.output import write_files
 from fastyolo.export.source import numbers_of
 from fastyolo.export.targets import check_target, resolve_weights
@@ -203,7 +203,7 @@ def _quantise(
     weight_scales: WeightScales,
     clock: _Clock,
 ) -> tuple[Graph, Quantization, QuantisationReport, dict[str, Any]]:
-    """Calibrate and quantise, which may change the graph; also report what came of it, and describe how."""
+    """Calibrate and quantise: the int8 network's graph and numbers, what came of it, and how, for the metadata."""
     from fastyolo.export.calibrate import calibrate
     from fastyolo.export.layerwise import refine
     from fastyolo.export.pictures import Pictures, describe_pictures, find_pictures
@@ -212,6 +212,8 @@ def _quantise(
     from fastyolo.export.report import measure
 
     recipe = Recipe.of(effort)
+    if any(isinstance(operation, Convolution) and operation.groups > 1 for operation in graph.operations):
+        recipe = recipe.of_small()
     files = find_pictures(calibration)
     pictures = Pictures(files, spec.input_size, spec.resize, spec.channels)
     with clock.step("calibrate"):

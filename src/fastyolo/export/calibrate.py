@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastyolo.errors import ExportError
-from fastyolo.export.graph import Add, Convolution, Graph, HardSwish, LeakyRelu, Mean, Multiply
+from fastyolo.export.graph import Add, Convolution, Graph, HardSwish, LeakyRelu, Maximum, Mean, Multiply
 from fastyolo.export.int8 import Quantization
 from fastyolo.export.relevance import tensor_relevance
 from fastyolo.export.tflite import write_tflite
@@ -152,7 +152,7 @@ def measured_tensors(graph: Graph) -> tuple[str, ...]:
 
 def activated_tensors(graph: Graph) -> dict[str, str]:
     """What a leaky ReLU makes of a tensor, by the tensor it reads."""
-    return {op.inputs[0]: op.outputs[0] for op in graph.operations if isinstance(op, LeakyRelu)}
+    return {op.inputs[0]: op.outputs[0] for op in graph.operations if isinstance(op, LeakyRelu | Maximum)}
 
 
 def calibrate(

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from fastyolo.export.calibrate import Statistics
+from fastyolo.export.calibrate import Statistics, activated_tensors
 from fastyolo.export.graph import (
     INPUT_NAME,
     Add,
@@ -25,8 +25,8 @@ from fastyolo.export.graph import (
     Convolution,
     Graph,
     HardSwish,
-    LeakyRelu,
     Logistic,
+    Maximum,
     Multiply,
     Pad,
     Slice,
@@ -100,7 +100,7 @@ def tied_channels(graph: Graph) -> Channels:
                 ids[target] = np.concatenate(sources)
             case Split(outputs=outputs):
                 ids.update(zip(outputs, np.split(sources[0], len(outputs)), strict=True))
-            case Add():
+            case Add() | Maximum():
                 for one, other in zip(*sources, strict=True):
                     parent[root(int(other))] = root(int(one))
                 ids[target] = sources[0]
@@ -121,14 +121,24 @@ def equalising_factors(
     """For every tensor the factor of each channel, (loudness / the loudest of its layer) ** exponent, 1 where fixed."""
     channels = tied_channels(graph)
     factors = np.zeros(len(channels.fixed))
-    activated = {operation.inputs[0] for operation in graph.operations if isinstance(operation, LeakyRelu)}
+    exponents = np.where(_read_alone(graph, channels), 1.0, exponent)
+    activated = activated_tensors(graph)
     for name, found in statistics.items():
         loud = loudness(found, name in activated)
-        share = np.maximum(loud / max(float(loud.max()), 1e-30), LEAST_FACTOR) ** exponent
+        share = np.maximum(loud / max(float(loud.max()), 1e-30), LEAST_FACTOR) ** exponents[channels.ids[name]]
         # Channels that an addition ties are as loud as the louder one.
         np.maximum.at(factors, channels.ids[name], share)
     factors[channels.fixed | (factors == 0)] = 1
     return {name: factors[numbers] for name, numbers in channels.ids.items()}
+
+
+def _read_alone(graph: Graph, channels: Channels) -> npt.NDArray[np.bool_]:
+    """By class: channels that only depthwise convolutions read, whose weights lose nothing when these get louder."""
+    alone, shared = np.zeros(len(channels.fixed), bool), np.zeros(len(channels.fixed), bool)
+    for operation in graph.operations:
+        if isinstance(operation, Convolution):
+            (alone if operation.depthwise else shared)[channels.ids[operation.inputs[0]]] = True
+    return alone & ~shared
 
 
 def rescale(graph: Graph, factors: Mapping[str, Float64Array]) -> Graph:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from fastyolo.export.calibrate import Statistics, activated_tensors
 from fastyolo.export.equalise import Channels, loudness
-from fastyolo.export.graph import INPUT_NAME, Graph, Logistic
+from fastyolo.export.graph import INPUT_NAME, Graph, Logistic, Maximum
 from fastyolo.export.ranges import leaky
 
 Float64Array = npt.NDArray[np.float64]
@@ -49,6 +49,10 @@ def measure_flow(graph: Graph, statistics: Mapping[str, Statistics], channels: C
         weights = found.weights if found.weights.any() else found.counts.astype(np.float64)
         relevance[name] = weights.sum(axis=1)
         reach[name] = loudness(found, activated)
+    for operation in graph.operations:
+        if isinstance(operation, Maximum):
+            one, tenth = operation.inputs
+            relevance[tenth] = relevance[one]
     return Flow(variance, relevance, reach)
 
 

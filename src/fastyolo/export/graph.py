@@ -108,6 +108,11 @@ class Multiply(Operation):
 
 
 @dataclass(frozen=True, eq=False)
+class Maximum(Operation):
+    """The larger of two numbers: here of a convolution and its tenth, which is their leaky ReLU."""
+
+
+@dataclass(frozen=True, eq=False)
 class Complement(Operation):
     """2 - x."""
 
@@ -161,7 +166,7 @@ class Graph:
 FLOAT_ONLY = Complement | Divide
 """Operations that TFLite's runtimes have for real numbers alone."""
 
-KEEPS_SCALE = Pad | Slice | Split | MaxPool | Upsample | Concatenation
+KEEPS_SCALE = Maximum | Pad | Slice | Split | MaxPool | Upsample | Concatenation
 """Operations that move values without computing: all tensors they touch share one scale."""
 
 

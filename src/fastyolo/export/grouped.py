@@ -61,15 +61,14 @@ class GroupedTerm:
     def cost(self, logs: Float64Array, gradient: Float64Array) -> float:
         """The term's error at factors exp(logs); its derivatives are added to `gradient`."""
         by_row = np.exp(logs[self.rows])
-        scaled = self.sizes / by_row[:, None] * np.exp(logs[self.columns])
+        by_column = np.exp(logs[self.columns])
+        scaled = self.sizes / by_row[:, None] * by_column
         largest = float(scaled.max()) + 1e-300
         powers = (scaled / largest) ** self.norm
         total = float(powers.sum())
         step = largest * total ** (1 / self.norm)
-        noise = (self.weighed * by_row**2)[:, None] * self.spread / np.exp(2 * logs[self.columns])
-        whole = float(noise.sum()) + 1e-300
-        value = float(step**2 * whole)
-        slopes = 2 * value * (noise / whole - powers / total)
+        noise = step**2 * (self.weighed * by_row**2)[:, None] * self.spread / by_column**2
+        slopes = 2 * (noise - noise.sum() * powers / total)
         np.add.at(gradient, self.rows, slopes.sum(axis=1))
         np.add.at(gradient, self.columns, -slopes)
-        return value
+        return float(noise.sum())

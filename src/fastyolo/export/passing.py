@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from fastyolo.export.graph import LEAKY_SLOPE, Convolution, Graph, HardSwish, LeakyRelu, Logistic, Multiply
+from fastyolo.export.graph import LEAKY_SLOPE, Convolution, Graph, HardSwish, LeakyRelu, Logistic, Maximum, Multiply
 
 Float32Array = npt.NDArray[np.float32]
 
@@ -18,6 +18,9 @@ def passing_shares(graph: Graph, operation: Convolution, values: Float32Array) -
         return np.where(values > 0, 1.0, 0.0)
     if operation.relu6:
         return np.where((values > 0) & (values < 6), 1.0, 0.0)
+    if Maximum in kinds:
+        first = any(name == reader.inputs[0] for reader in graph.operations if isinstance(reader, Maximum))
+        return np.where(values > 0, 1.0, 0.0) if first else np.where(values < 0, 1.0, 0.0)
     if LeakyRelu in kinds:
         return np.where(values > 0, 1.0, LEAKY_SLOPE)
     if HardSwish in kinds:

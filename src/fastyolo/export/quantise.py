@@ -12,6 +12,7 @@ from fastyolo.errors import ExportError
 from fastyolo.export import ranges
 from fastyolo.export.balance import balance
 from fastyolo.export.calibrate import Statistics, activated_tensors
+from fastyolo.export.doubling import costly_leaky, doubled
 from fastyolo.export.equalise import equalising_factors, rescale
 from fastyolo.export.graph import (
     INPUT_NAME,
@@ -20,13 +21,11 @@ from fastyolo.export.graph import (
     Logistic,
     scale_groups,
 )
+from fastyolo.export.histogram import Histogram, histogram
 from fastyolo.export.int8 import Affine, Int8Convolution, Quantization, WeightScales
 from fastyolo.export.set_apart import set_small_filters_apart
 
 Float64Array = npt.NDArray[np.float64]
-Histogram = tuple[Float64Array, Float64Array]
-"""Values, and the weight that a squared error has at each."""
-
 INPUT_AFFINE = Affine(float(np.float32(1 / 255)), -128)
 """A pixel u (0..255) is stored as u - 128 and means u / 255."""
 
@@ -41,8 +40,6 @@ LEAST_HEAD_REACH = 4.0
 """Network outputs up to this far from zero are kept, if they occur: a logit of 4 is a probability of 0.982, so that no
 score is held below 0.964. What else is cut off is chosen by its effect, which is small where a score is close to 1 or
 to 0; but scores that are all equal could not be told apart."""
-
-HISTOGRAM_BINS = 2048
 
 WEIGHT_SHARES = np.arange(50, 101) * 0.01
 """Of the largest weight that `least_error_scale` tries to reach."""
@@ -79,10 +76,16 @@ def quantise(
             are far too large for its range.
     """
     per_tensor = weight_scales == "per-tensor"
-    if per_tensor:
-        factors, importance = balance(graph, statistics, weight_share)
-    else:
-        factors, importance = equalising_factors(graph, statistics), {}
+
+    def chosen() -> tuple[dict[str, Float64Array], dict[str, Float64Array]]:
+        return balance(graph, statistics, weight_share) if per_tensor else (equalising_factors(graph, statistics), {})
+
+    factors, importance = chosen()
+    if any(operation.groups > 1 for operation in _convolutions(graph)):
+        # Small networks that depend on every step of every tensor; a few more convolutions cost them little.
+        tensors = tensor_parameters(graph, statistics, factors)
+        graph = doubled(graph, costly_leaky(graph, statistics, factors, tensors))
+        factors, importance = chosen()
     graph = rescale(graph, factors)
     tensors = tensor_parameters(graph, statistics, factors)
     if per_tensor:
@@ -117,28 +120,13 @@ def tensor_parameters(
             groups[roots[name]].histograms.append((values, weights))
     for head in graph.heads:
         groups[roots[head]].is_head = True
+    # A maximum has one scale on both sides.
+    behind = {name: target for name, target in behind.items() if roots[name] != roots[target]}
     before = {roots[name] for name in behind}
     chosen = {root: _group_parameters(root, group) for root, group in groups.items() if root not in before}
     for name, target in behind.items():
         chosen[roots[name]] = ranges.affine_before_leaky(*histograms[name], chosen[roots[target]])
     return {name: chosen[root] for name, root in roots.items()}
-
-
-def histogram(statistics: Statistics, factors: Float64Array) -> Histogram:
-    """Values of a tensor whose channels were divided by `factors`, with the weight of a squared error at each.
-
-    The weight is the relevance of the values there; where nothing was relevant, their number.
-    """
-    weights = statistics.weights * (factors**2)[:, None]
-    if not weights.any():
-        weights = statistics.counts.astype(np.float64)
-    used = weights > 0
-    values = (statistics.centres / factors[:, None])[used]
-    limit = float(np.abs(values).max()) * (1 + 1e-9)
-    bins = ((values / limit + 1) * (HISTOGRAM_BINS / 2)).astype(np.intp)
-    centres = ((np.arange(HISTOGRAM_BINS) + 0.5) * (2 / HISTOGRAM_BINS) - 1) * limit
-    total = np.bincount(bins, weights=weights[used], minlength=HISTOGRAM_BINS)
-    return np.asarray(centres, np.float64), np.asarray(total, np.float64)
 
 
 def quantise_convolution(

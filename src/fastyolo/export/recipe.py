@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, get_args
 
 from fastyolo.errors import OptionError
@@ -39,6 +39,10 @@ class Recipe:
         return (
             cls() if effort == "default" else cls(learned_rounding=True, weight_share=0.3, refining=96, relevance=128)
         )
+
+    def of_small(self) -> Recipe:
+        """The recipe for networks with grouped convolutions, quick to pass back through and in need of it."""
+        return replace(self, relevance=max(self.relevance, 128))
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready, for the metadata of the files made by it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,19 +11,10 @@ import numpy.typing as npt
 from fastyolo.errors import ExportError
 from fastyolo.export.graph import (
     INPUT_NAME,
-    LEAKY_SLOPE,
-    Add,
     Complement,
-    Concatenation,
     Convolution,
-    Divide,
     Graph,
-    HardSwish,
-    LeakyRelu,
-    Logistic,
-    MaxPool,
     Mean,
-    Multiply,
     Operation,
     Pad,
     Slice,
@@ -31,6 +22,7 @@ from fastyolo.export.graph import (
     Upsample,
 )
 from fastyolo.export.int8 import Quantization
+from fastyolo.export.operators import BUILTINS, operator_options, stored_weights
 
 try:
     import flatbuffers
@@ -40,27 +32,6 @@ except ImportError:
 
 INT8_SUFFIX = "_int8"
 """What the int8 twin of a float32 output is called."""
-
-# (builtin code, version for float32, version for int8, options type); versions as TFLite's converter numbers them.
-_BUILTINS: Mapping[type[Operation] | str, tuple[str, int, int, str]] = {
-    Convolution: ("CONV_2D", 1, 3, "Conv2DOptions"),
-    Pad: ("PAD", 1, 2, "PadOptions"),
-    MaxPool: ("MAX_POOL_2D", 1, 2, "Pool2DOptions"),
-    LeakyRelu: ("LEAKY_RELU", 1, 2, "LeakyReluOptions"),
-    Logistic: ("LOGISTIC", 1, 2, ""),
-    Split: ("SPLIT", 1, 2, "SplitOptions"),
-    Concatenation: ("CONCATENATION", 1, 2, "ConcatenationOptions"),
-    Upsample: ("RESIZE_NEAREST_NEIGHBOR", 1, 2, "ResizeNearestNeighborOptions"),
-    Add: ("ADD", 1, 2, "AddOptions"),
-    "depthwise": ("DEPTHWISE_CONV_2D", 1, 3, "DepthwiseConv2DOptions"),
-    Slice: ("STRIDED_SLICE", 1, 2, "StridedSliceOptions"),
-    HardSwish: ("HARD_SWISH", 1, 1, ""),
-    Mean: ("MEAN", 1, 2, "ReducerOptions"),
-    Multiply: ("MUL", 1, 2, "MulOptions"),
-    Complement: ("SUB", 1, 2, "SubOptions"),
-    Divide: ("DIV", 1, 2, "DivOptions"),
-    "dequantize": ("DEQUANTIZE", 2, 2, "DequantizeOptions"),
-}
 
 
 def write_tflite(
@@ -156,7 +127,7 @@ class _Writer:
             case Complement():
                 inputs.insert(0, self._constant(f"{name}/whole", np.array(2, np.float32)))
         kind = "depthwise" if isinstance(operation, Convolution) and operation.depthwise else type(operation)
-        self._operator(kind, inputs, outputs, _options(operation))
+        self._operator(kind, inputs, outputs, operator_options(operation))
 
     def add_dequantize(self, name: str) -> int:
         """A float32 tensor called `name` with the values of the int8 tensor of that name, which is renamed."""
@@ -189,7 +160,7 @@ class _Writer:
     def _convolution_constants(self, name: str, operation: Convolution) -> list[int]:
         if self.quantization is None:
             return [
-                self._constant(f"{name}/weights", _stored_weights(operation, operation.weights)),
+                self._constant(f"{name}/weights", stored_weights(operation, operation.weights)),
                 self._constant(f"{name}/bias", operation.bias),
             ]
         numbers = self.quantization.convolutions[name]
@@ -201,7 +172,7 @@ class _Writer:
         # The product of input and weight scale is what TFLite checks the bias against.
         bias_scales = np.float32(self.quantization.tensors[operation.inputs[0]].scale) * numbers.scales
         return [
-            self._constant(f"{name}/weights", _stored_weights(operation, numbers.weights), parameters),
+            self._constant(f"{name}/weights", stored_weights(operation, numbers.weights), parameters),
             self._constant(f"{name}/bias", numbers.bias, _parameters(bias_scales.tolist(), zeros)),
         ]
 
@@ -227,7 +198,7 @@ class _Writer:
         return len(self.subgraph.tensors) - 1
 
     def _operator(self, kind: type[Operation] | str, inputs: list[int], outputs: list[int], options: Any) -> None:
-        builtin, float_version, int8_version, options_type = _BUILTINS[kind]
+        builtin, float_version, int8_version, options_type = BUILTINS[kind]
         if builtin not in self.codes:
             code = schema.OperatorCodeT()
             code.builtinCode = getattr(schema.BuiltinOperator, builtin)
@@ -248,66 +219,3 @@ def _parameters(scales: list[float], zero_points: list[int]) -> Any:
     parameters = schema.QuantizationParametersT()
     parameters.scale, parameters.zeroPoint = scales, zero_points
     return parameters
-
-
-def _stored_weights(operation: Convolution, weights: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """In TFLite's order: (filters, rows, columns, channels), but (1, rows, columns, filters) where depthwise."""
-    return np.ascontiguousarray(weights.transpose(3, 1, 2, 0)) if operation.depthwise else weights
-
-
-def _options(operation: Operation) -> Any:
-    """The schema's options object of an operation, or None where it has none."""
-    match operation:
-        case Convolution(stride=stride, same=same):
-            options = schema.Conv2DOptionsT()
-            if operation.depthwise:
-                options = schema.DepthwiseConv2DOptionsT()
-                options.depthMultiplier = len(operation.weights) // operation.groups
-            options.padding = schema.Padding.SAME if same else schema.Padding.VALID
-            options.strideW = options.strideH = stride
-            options.dilationWFactor = options.dilationHFactor = 1
-            options.fusedActivationFunction = _fused(operation)
-        case MaxPool(size=size, stride=stride, same=same):
-            options = schema.Pool2DOptionsT()
-            options.padding = schema.Padding.SAME if same else schema.Padding.VALID
-            options.strideW = options.strideH = stride
-            options.filterWidth = options.filterHeight = size
-        case Pad():
-            options = schema.PadOptionsT()
-        case LeakyRelu():
-            options = schema.LeakyReluOptionsT()
-            options.alpha = LEAKY_SLOPE
-        case Split(outputs=outputs):
-            options = schema.SplitOptionsT()
-            options.numSplits = len(outputs)
-        case Concatenation():
-            options = schema.ConcatenationOptionsT()
-            options.axis = 3
-        case Upsample():
-            # Corners not aligned and no half-pixel centres: pixel i reads i // stride, as in Darknet.
-            options = schema.ResizeNearestNeighborOptionsT()
-        case Add():
-            options = schema.AddOptionsT()
-            options.fusedActivationFunction = _fused(operation)
-        case Multiply():
-            options = schema.MulOptionsT()
-            options.fusedActivationFunction = _fused(operation)
-        case Mean():
-            options = schema.ReducerOptionsT()
-            options.keepDims = True
-        case Slice():
-            options = schema.StridedSliceOptionsT()
-        case Complement():
-            options = schema.SubOptionsT()
-        case Divide():
-            options = schema.DivOptionsT()
-        case _:
-            options = None
-    return options
-
-
-def _fused(operation: Convolution | Add | Multiply) -> int:
-    kinds = schema.ActivationFunctionType
-    if operation.relu6:
-        return int(kinds.RELU6)
-    return int(kinds.RELU if operation.relu else kinds.NONE)
