@@ -22,7 +22,7 @@ def detect(picture: Path, folder: Path, *options: str) -> tuple[int, str]:
     [
         ("right", "60 operators: 60 on the device in 1 part"),
         ("half", "30 on the device in 1 part, 30 on the CPU ("),
-        ("holes", "45 on the device in 12 parts, 11 on the CPU ("),
+        ("holes", "48 on the device in 11 parts, 12 on the CPU ("),
         ("right,slow=200", "60 on the device"),
         # These did run; that they answer wrongly, doctor finds out.
         ("off", "60 on the device"),
