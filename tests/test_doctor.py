@@ -48,7 +48,7 @@ def test_what_the_delegate_says_of_the_operators_it_leaves_is_shown(device_libra
     record = diagnose(device=f"{device_library},do=holes", pictures=[str(hopper_path)])
     findings = {finding["what"]: finding["says"] for finding in record["findings"]}
     assert findings["it says"].startswith("WARNING: the test device has no operator for node 4; WARNING:")
-    assert "11 on the CPU" in findings["operators"]
+    assert "12 on the CPU" in findings["operators"]
     assert record["healthy"]
     assert record["boxes"]["found"] == record["boxes"]["sure"] > 0
     assert 0 <= record["boxes"]["score_mean"] <= record["boxes"]["score_largest"] < 0.3

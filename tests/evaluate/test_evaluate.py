@@ -437,6 +437,6 @@ def test_ctrl_c_prints_what_it_has(dataset: Path) -> None:
     assert 1 <= images < 2000
     assert f"of {len(ids)} images" in message
     assert f"{images} images, {2 * images} objects of 2 classes" in stdout
-    assert {entry["image_id"] for entry in json.loads((dataset / "found.json").read_text())} <= set(
-        range(1, images + 3)
-    )
+    # Not the first ones only: a core may take one more while those that wait are called off.
+    found = {entry["image_id"] for entry in json.loads((dataset / "found.json").read_text())}
+    assert len(found) <= images
