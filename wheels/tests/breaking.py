@@ -23,7 +23,7 @@ def rebuilt(
     if new_record:
         lines = [f"{member},{_digest(content)},{len(content)}" for member, content in left.items() if member != record]
         left[record] = "\n".join([*lines, f"{record},,"]).encode()
-    with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         for member, content in left.items():
             archive.writestr(member, content)
     return target
