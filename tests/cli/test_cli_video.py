@@ -197,7 +197,7 @@ def test_without_pyav_everything_else_works(clips: Path, tmp_path: Path) -> None
 
 def test_pictures_do_not_import_pyav(clips: Path) -> None:
     program = (
-        "import sys, fastyolo.cli.app as cli; cli.app(args=['detect', 'hopper.jpg'], standalone_mode=False); "
+        "import sys, fastyolo.cli.app as cli; cli.make_app()(args=['detect', 'hopper.jpg'], standalone_mode=False); "
         "assert not {'av', 'gi', 'rich.progress'} & set(sys.modules), 'imported for nothing'"
     )
     run = subprocess.run([sys.executable, "-c", program], cwd=clips, capture_output=True, text=True, check=False)

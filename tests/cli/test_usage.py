@@ -11,7 +11,7 @@ import typer
 
 import fastyolo as package
 from command import fastyolo, one_line
-from fastyolo.cli.app import app
+from fastyolo.cli.app import make_app
 from fastyolo.cli.usage import option_message
 from places import REPOSITORY
 
@@ -53,7 +53,7 @@ OTHER_PROGRAMS = {"--force-reinstall", "--no-cache-dir"}
 
 
 def test_messages_name_only_options_that_exist() -> None:
-    commands = typer.main.get_command(app)
+    commands = typer.main.get_command(make_app())
     known = {*OTHER_PROGRAMS, "--help", "--version"}
     for command in getattr(commands, "commands", {}).values():
         known.update(option for parameter in command.params for option in parameter.opts)

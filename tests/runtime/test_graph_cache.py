@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from fastyolo.cli.app import app
+from fastyolo.cli.app import make_app
 from fastyolo.detector import BUNDLED_MODEL
 from fastyolo.runtime import graph_cache
 from fastyolo.runtime.session import open_session
@@ -212,5 +212,5 @@ def test_it_can_be_left_out_listed_and_cleared(vx: str, capsys: pytest.CaptureFi
         (["cache", "--clear"], "removed 1"),
         (["cache"], "nothing"),
     ):
-        app(args=arguments, standalone_mode=False)
+        make_app()(args=arguments, standalone_mode=False)
         assert said in capsys.readouterr().out

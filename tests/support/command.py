@@ -20,12 +20,12 @@ OFFICIAL_EXPORT = ("export", "--calibration", "calibration/", "--target", "imx93
 PARENT = """
 import json, os, sys
 import numpy, PIL.Image, typer.main, rich.console
-import fastyolo.cli.app, fastyolo.detector, fastyolo.evaluate.run, fastyolo.export
+import fastyolo.cli.app, fastyolo.cli.detect, fastyolo.cli.evaluate, fastyolo.detector, fastyolo.evaluate.run, fastyolo.export
 from fastyolo.cli import main
 
 # Typer imports what checks options, half of what a command costs, when there is something to check.
 try:
-    fastyolo.cli.app.app(args=["detect", "picture", "--conf", "2"], standalone_mode=False)
+    fastyolo.cli.app.make_app()(args=["detect", "picture", "--conf", "2"], standalone_mode=False)
 except Exception:
     pass
 

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 import typer
 
-from fastyolo.cli.bench import bench
-from fastyolo.cli.cache import cache
-from fastyolo.cli.compile import compile_
-from fastyolo.cli.detect import detect
-from fastyolo.cli.doctor import doctor
-from fastyolo.cli.evaluate import evaluate
-from fastyolo.cli.export import export
-from fastyolo.cli.info import info
-from fastyolo.cli.nnstreamer import nnstreamer
+_COMMANDS = ("detect", "evaluate", "export", "compile", "info", "nnstreamer", "doctor", "bench", "cache")
+"""In the order of the help. Each is in a module of its name."""
 
-app = typer.Typer(
-    name="fastyolo",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+
+def make_app(command: str | None = None) -> typer.Typer:
+    """All commands; or of these only the one that will be run, for reading the options of the others takes time."""
+    app = typer.Typer(
+        name="fastyolo",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_root)
+    for name in [command] if command in _COMMANDS else _COMMANDS:
+        module = import_module(f"fastyolo.cli.{name}")
+        app.command(name)(getattr(module, "compile_" if name == "compile" else name))
+    return app
 
 
 def _print_version(value: bool) -> None:
@@ -31,19 +34,7 @@ def _print_version(value: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _root(
     version: bool = typer.Option(False, "--version", callback=_print_version, is_eager=True, help="Print the version."),
 ) -> None:
     """Object detection with YOLOv4-tiny on NXP i.MX boards."""
-
-
-app.command()(detect)
-app.command()(evaluate)
-app.command()(export)
-app.command("compile")(compile_)
-app.command()(info)
-app.command()(nnstreamer)
-app.command()(doctor)
-app.command()(bench)
-app.command()(cache)

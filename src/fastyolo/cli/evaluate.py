@@ -16,7 +16,6 @@ import typer
 from fastyolo.cli.console import say, stepwise_progress, warnings_as_lines
 from fastyolo.cli.detect import DEFAULT_OUTPUT
 from fastyolo.cli.evaluation_output import Format, Wanted
-from fastyolo.cli.evaluation_text import ladder_text
 from fastyolo.cli.options import (
     CfgOption,
     DebugOption,
@@ -198,6 +197,7 @@ def _score(wanted: Wanted, detections: Path, arguments: dict[str, Any]) -> int:
 
 
 def _climb(output_format: Format, model: Path | None, float_model: Path, arguments: dict[str, Any]) -> int:
+    from fastyolo.cli.evaluation_text import ladder_text
     from fastyolo.evaluate.ladder import climb
 
     with warnings_as_lines(), stepwise_progress() as progress, _first_interrupt() as stop:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from fastyolo.cli.console import Saved, say
-from fastyolo.cli.evaluation_text import evaluation_text
 from fastyolo.errors import FastYoloError
 
 if TYPE_CHECKING:
@@ -44,6 +43,7 @@ class Wanted(NamedTuple):
 
     def show(self, evaluation: Evaluation) -> None:
         """Print the numbers, then save the rest."""
+        from fastyolo.cli.evaluation_text import evaluation_text
         from fastyolo.evaluate import write_results
         from fastyolo.evaluate.charts import draw_charts
         from fastyolo.evaluate.worst import worst

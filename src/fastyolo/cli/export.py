@@ -13,7 +13,6 @@ import typer
 
 from fastyolo.cli.compile import say_compiled, vela_log
 from fastyolo.cli.console import say, stepwise_progress, warnings_as_lines
-from fastyolo.cli.input_sizes import made_files, parse_size, parse_sizes, report_path, sizes_table, sizes_to_come
 from fastyolo.cli.options import DebugOption, NamesOption, NmsOption, Resize, names_from_option
 from fastyolo.errors import OptionError
 from fastyolo.files import shown
@@ -123,6 +122,8 @@ def export(
     debug: DebugOption = False,
 ) -> None:
     """Turn a Darknet YOLO network into self-describing TFLite files: float32, int8, and int8 with float outputs."""
+    from fastyolo.cli.input_sizes import parse_size, parse_sizes, sizes_to_come
+
     if sizes is not None and input_size is not None:
         raise OptionError("--sizes and --input-size both say how large the input is, so only one of them can be given")
     several = None if sizes is None else parse_sizes(sizes)
@@ -171,6 +172,8 @@ def _results(
 
 def _write(results: Iterator[ExportResult], report: Path | None, *, table: bool, as_json: bool) -> list[ExportResult]:
     """Print what was written, also where Ctrl-C or an error ends it: the files of earlier sizes are whole and stay."""
+    from fastyolo.cli.input_sizes import made_files, report_path, sizes_table
+
     done: list[ExportResult] = []
     reports = []
     try:

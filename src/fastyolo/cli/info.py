@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fastyolo.cli.model_record import model_record, unusable_record
-from fastyolo.cli.model_weights import weights_text
 from fastyolo.cli.options import (
     AllowCpuOption,
     DebugOption,
@@ -49,6 +47,7 @@ def info(
     import PIL
 
     import fastyolo
+    from fastyolo.cli.model_record import model_record, unusable_record
     from fastyolo.detector import BUNDLED_MODEL
     from fastyolo.errors import ModelError, RuntimeUnavailableError
     from fastyolo.runtime.machine import machine_record
@@ -126,6 +125,8 @@ def _device_record(session: Session) -> dict[str, Any]:
 
 
 def _as_text(record: dict[str, Any]) -> str:
+    from fastyolo.cli.model_weights import weights_text
+
     machine, model = record["machine"], record["model"]
     lines = [
         f"fastyolo     {record['fastyolo']} (numpy {record['numpy']}, pillow {record['pillow']})",

@@ -27,9 +27,11 @@ def run(arguments: Sequence[str]) -> NoReturn:
         silence_native_code()
     handle_signals()
     try:
-        from fastyolo.cli.app import app
+        from fastyolo.cli.app import make_app
 
-        code = app(args=arguments, prog_name="fastyolo", standalone_mode=False)
+        code = make_app(arguments[0] if arguments else None)(
+            args=arguments, prog_name="fastyolo", standalone_mode=False
+        )
         sys.stdout.flush()
         raise_received()  # Typer makes an exit code of Ctrl-C
     except BaseException as error:

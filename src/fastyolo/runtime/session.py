@@ -7,21 +7,22 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from fastyolo.errors import FastYoloError, ModelError, OptionError, RuntimeUnavailableError
 from fastyolo.runtime.devices import Delegate, Device, find_device
-from fastyolo.runtime.first_run import FirstRun
-from fastyolo.runtime.library import check_library
 from fastyolo.runtime.limits import MAX_MEMORY, check_limits
 from fastyolo.runtime.preflight import check_fit
 from fastyolo.runtime.ran import Ran, find_ran
 from fastyolo.runtime.sums import check_sums
 from fastyolo.spec import PICTURE_CHANNELS, ModelSpec
 from fastyolo.texts import brief
+
+if TYPE_CHECKING:
+    from fastyolo.runtime.first_run import FirstRun
 
 RuntimeName = Literal["litert", "tflite-runtime", "tensorflow"]
 Tensor = npt.NDArray[Any]
@@ -197,6 +198,8 @@ def open_session(
     found = find_device(device)
     delegate = found.delegate
     if delegate is not None:
+        from fastyolo.runtime.library import check_library
+
         check_library(delegate.library)
     threads = check_threads(threads)
     path = os.fspath(model)
@@ -206,7 +209,7 @@ def open_session(
     check_fit(path, found)
     problems: list[FastYoloError] = []
     for name in _preferred(delegate) if runtime == "auto" else [name for name in RUNTIMES if name == runtime]:
-        first_run = FirstRun.of(path, found, graph_cache) if delegate is not None else None
+        first_run = _first_run(path, found, graph_cache) if delegate is not None else None
         try:
             given = delegate if first_run is None else first_run.delegate
             interpreter = _build(name, path, given, threads, xnnpack)
@@ -223,6 +226,12 @@ def open_session(
             # Without the delegate the CPU has XNNPACK again.
             return Session(_build(name, path, None, threads, xnnpack), name, _cpu_for(found), threads)
     raise _joined(path, problems, delegate)
+
+
+def _first_run(path: str, device: Device, graph_cache: bool) -> FirstRun:
+    from fastyolo.runtime.first_run import FirstRun
+
+    return FirstRun.of(path, device, graph_cache)
 
 
 def _shown(device: Device) -> str:
