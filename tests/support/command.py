@@ -20,7 +20,8 @@ OFFICIAL_EXPORT = ("export", "--calibration", "calibration/", "--target", "imx93
 PARENT = """
 import json, os, sys
 import numpy, PIL.Image, typer.main, rich.console
-import fastyolo.cli.app, fastyolo.cli.detect, fastyolo.cli.evaluate, fastyolo.detector, fastyolo.evaluate.run, fastyolo.export
+import fastyolo.cli.app, fastyolo.cli.detect, fastyolo.cli.evaluate
+import fastyolo.detector, fastyolo.evaluate.run, fastyolo.export
 from fastyolo.cli import main
 
 # Typer imports what checks options, half of what a command costs, when there is something to check.

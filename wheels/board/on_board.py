@@ -16,6 +16,7 @@ import numpy as np
 
 import fastyolo
 import fastyolo.cli.app
+import fastyolo.cli.detect
 from fastyolo.detections import Detections
 from fastyolo.preprocess import to_rgb
 from fastyolo.sources.camera import open_camera
