@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
-
-import flatbuffers
-from ai_edge_litert import schema_py_generated as schema
+from typing import TYPE_CHECKING, Any
 
 from fastyolo.detector import BUNDLED_MODEL
+
+if TYPE_CHECKING:
+    from ai_edge_litert import schema_py_generated as schema
 
 
 def a_scale_per_filter(model: schema.ModelT) -> None:
@@ -22,6 +22,10 @@ def a_scale_per_filter(model: schema.ModelT) -> None:
 
 def edited_model(path: Path, edit: Any) -> Path:
     """The bundled model with `edit(model: schema.ModelT)` applied, without its metadata."""
+    # Boards have no LiteRT, of which these come.
+    import flatbuffers
+    from ai_edge_litert import schema_py_generated as schema
+
     model = schema.ModelT.InitFromPackedBuf(BUNDLED_MODEL.read_bytes(), 0)
     edit(model)
     builder = flatbuffers.Builder(1 << 20)
