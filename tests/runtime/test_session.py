@@ -122,6 +122,14 @@ def test_files_that_are_no_models(tmp_path: Path) -> None:
         open_session(tmp_path)
 
 
+@pytest.mark.parametrize("name", [b"head_26x26", b"input"])
+def test_names_that_are_no_text_are_refused(tmp_path: Path, name: bytes) -> None:
+    path = tmp_path / "model.tflite"
+    path.write_bytes(BUNDLED_MODEL.read_bytes().replace(name, b"\xff" + name[1:]))
+    with pytest.raises(ModelError, match=r"UTF-8 names, got b'\\xff"):
+        open_session(path)
+
+
 @pytest.mark.parametrize("share", [0.00001, 0.01, 0.3, 0.9, 0.99])
 def test_truncated_models_are_refused(tmp_path: Path, share: float) -> None:
     content = BUNDLED_MODEL.read_bytes()

@@ -89,8 +89,11 @@ class Session:
         self.threads = threads
         self.first_run = first_run
         self._process = os.getpid()
-        inputs = [_tensor_info(details) for details in interpreter.get_input_details()]
-        self.outputs = tuple(_tensor_info(details) for details in interpreter.get_output_details())
+        try:
+            inputs = [_tensor_info(details) for details in interpreter.get_input_details()]
+            self.outputs = tuple(_tensor_info(details) for details in interpreter.get_output_details())
+        except UnicodeDecodeError as error:
+            raise ModelError(f"the model's inputs and outputs must have UTF-8 names, got {error.object!r}") from None
         if len(inputs) != 1:
             names = ", ".join(tensor.name for tensor in inputs)
             raise ModelError(f"the model must have one input, an image, got {len(inputs)}: {names}")
