@@ -322,5 +322,7 @@ def test_ten_thousand_frames_take_no_more_than_a_hundred(detector: QuickDetector
             if number == 9_900:
                 after = held()
     assert after[0] - before[0] < 4 << 20
-    assert after[1:] == before[1:]
+    # Threads of the test before may have been on their way out.
+    assert after[1] <= before[1]
+    assert after[2] <= before[2]
     assert stream.delivered == 10_000
