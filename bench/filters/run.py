@@ -14,8 +14,8 @@ from scores import Entry, Float64Array, Truth, average_precision, bootstrap
 
 from fastyolo.detections import Detections
 from fastyolo.detector import Detector
-from fastyolo.evaluate import categories_of
 from fastyolo.evaluate.ground_truth import read_ground_truth
+from fastyolo.evaluate.run import categories_of
 from fastyolo.frames.picture import load_image
 
 REFERENCE_SCORE = 0.25
