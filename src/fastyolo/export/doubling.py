@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 
 from fastyolo.export import ranges
-from fastyolo.export.calibrate import Statistics
+from fastyolo.export.calibrate import Statistics, activated_tensors
 from fastyolo.export.equalise import Float64Array
 from fastyolo.export.graph import LEAKY_SLOPE, Convolution, Graph, LeakyRelu, Maximum, Operation
 from fastyolo.export.histogram import histogram
@@ -36,7 +36,7 @@ def costly_leaky(
         factors: by which channels were divided.
         tensors: what was chosen for every tensor of that network.
     """
-    behind = {op.inputs[0]: op.outputs[0] for op in graph.operations if isinstance(op, LeakyRelu)}
+    behind = activated_tensors(graph)
     written = {op.outputs[0] for op in graph.operations if isinstance(op, Convolution)}
     total, excess = 0.0, {}
     for name, found in statistics.items():

@@ -9,6 +9,7 @@ from fastyolo.darknet import MaxPool as MaxPoolLayer
 from fastyolo.export.activations import activate
 from fastyolo.export.emitter import Emitter
 from fastyolo.export.graph import Convolution, Float32Array, MaxPool, Pad, Slice
+from fastyolo.export.windows import padding
 
 
 def convolve(
@@ -21,10 +22,10 @@ def convolve(
     steps = layer.stride // stride, layer.stride_x // stride
     counts = [(extent + 2 * layer.padding - layer.size) // stride + 1 for extent in (rows, columns)]
     pads = [
-        _padding(extent, count, layer.size, stride, layer.padding)
+        _darknet_padding(extent, count, layer.size, stride, layer.padding)
         for extent, count in ((rows, counts[0]), (columns, counts[1]))
     ]
-    same = pads == [_same_padding(extent, layer.size, stride) for extent in (rows, columns)]
+    same = pads == [padding(extent, layer.size, stride, same=True) for extent in (rows, columns)]
     if not same and pads != [(0, 0), (0, 0)]:
         shape = (rows + sum(pads[0]), columns + sum(pads[1]), channels)
         source = emitter.emit(Pad((source,), (f"{name}/pad",), pads[0], pads[1]), shape)
@@ -45,7 +46,7 @@ def max_pool(emitter: Emitter, name: str, source: str, layer: MaxPoolLayer) -> s
     if even and layer.padding == 0:
         return emitter.emit(MaxPool((source,), (name,), size, stride, same=False), layer.shape)
     full = layer.padding == size - 1
-    if even and full and all(_same_padding(extent, size, stride)[0] == before for extent in (rows, columns)):
+    if even and full and all(padding(extent, size, stride, same=True)[0] == before for extent in (rows, columns)):
         return emitter.emit(MaxPool((source,), (name,), size, stride, same=True), layer.shape)
     # TFLite would start these windows elsewhere: take every maximum, then those that Darknet takes.
     dense = emitter.emit(MaxPool((source,), (f"{name}/dense",), size, 1, same=True), (rows, columns, channels))
@@ -55,12 +56,6 @@ def max_pool(emitter: Emitter, name: str, source: str, layer: MaxPoolLayer) -> s
     return emitter.emit(Slice((dense,), (name,), (first, first, 0), (stride, layer.stride_x)), layer.shape)
 
 
-def _padding(extent: int, count: int, size: int, stride: int, padding: int) -> tuple[int, int]:
+def _darknet_padding(extent: int, count: int, size: int, stride: int, before: int) -> tuple[int, int]:
     """Darknet's padding before and after, without the part behind the last window."""
-    return padding, max(0, (count - 1) * stride + size - padding - extent)
-
-
-def _same_padding(extent: int, size: int, stride: int) -> tuple[int, int]:
-    """TFLite's SAME padding before and after."""
-    total = max(0, (-(-extent // stride) - 1) * stride + size - extent)
-    return total // 2, total - total // 2
+    return before, max(0, (count - 1) * stride + size - before - extent)
