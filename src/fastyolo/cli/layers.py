@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from fastyolo.darknet import Convolutional, Layer, MaxPool
-    from fastyolo.darknet.layers import Shape
+    from fastyolo.darknet.kinds import Shape
 
 HEADINGS = ("layer", "type", "", "input", "output", "parameters", "multiply-adds")
 NUMBERS = (0, 5, 6)

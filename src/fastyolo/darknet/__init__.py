@@ -2,7 +2,7 @@
 
 from fastyolo.darknet.cfg import Cfg, Section, read_cfg
 from fastyolo.darknet.decoding import spec_from_cfg, with_input_size
-from fastyolo.darknet.layers import (
+from fastyolo.darknet.kinds import (
     AveragePool,
     Convolutional,
     Dropout,
@@ -13,8 +13,8 @@ from fastyolo.darknet.layers import (
     Shortcut,
     Upsample,
     Yolo,
-    network_layers,
 )
+from fastyolo.darknet.layers import network_layers
 from fastyolo.darknet.weights import ConvolutionWeights, count_numbers, read_weights
 
 __all__ = [

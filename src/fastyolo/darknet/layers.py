@@ -9,38 +9,17 @@ from fastyolo.darknet.grids import Grid
 from fastyolo.darknet.heads import read_head
 from fastyolo.darknet.joins import read_route, read_sam, read_scale_channels, read_shortcut
 from fastyolo.darknet.kinds import (
-    NETWORK_INPUT,
     AveragePool,
     Convolutional,
     Dropout,
     Layer,
     MaxPool,
-    Product,
-    Route,
     Shape,
-    Shortcut,
     Upsample,
     Walk,
     Yolo,
 )
 from fastyolo.darknet.windows import convolution_window, pooling_window
-
-__all__ = [
-    "LAYER_READERS",
-    "NETWORK_INPUT",
-    "AveragePool",
-    "Convolutional",
-    "Dropout",
-    "Layer",
-    "MaxPool",
-    "Product",
-    "Route",
-    "Shape",
-    "Shortcut",
-    "Upsample",
-    "Yolo",
-    "network_layers",
-]
 
 MAX_LAYERS = 2000
 """YOLOv4 has 162; thousands would only keep a runtime busy with preparing."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from fastyolo.darknet.layers import Convolutional, Layer
+from fastyolo.darknet.kinds import Convolutional, Layer
 from fastyolo.darknet.reading import open_regular
 from fastyolo.errors import ExportError
 from fastyolo.files import shown

@@ -22,7 +22,8 @@ from fastyolo.darknet import (
 )
 from fastyolo.darknet import MaxPool as MaxPoolLayer
 from fastyolo.darknet import Upsample as UpsampleLayer
-from fastyolo.darknet.layers import LAYER_READERS, NETWORK_INPUT, Shape
+from fastyolo.darknet.kinds import NETWORK_INPUT, Shape
+from fastyolo.darknet.layers import LAYER_READERS
 from fastyolo.darknet.options import check_options
 from fastyolo.errors import ExportError, SpecError
 from fastyolo.export.activations import activate, check_activation

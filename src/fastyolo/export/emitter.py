@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastyolo.darknet.layers import Shape
+from fastyolo.darknet.kinds import Shape
 from fastyolo.export.graph import INPUT_NAME, Operation
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from fastyolo.darknet.layers import Shape
+from fastyolo.darknet.kinds import Shape
 from fastyolo.export.graph import (
     LEAKY_SLOPE,
     Add,

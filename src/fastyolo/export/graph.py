@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastyolo.darknet.layers import Shape
+from fastyolo.darknet.kinds import Shape
 
 Float32Array = npt.NDArray[np.float32]
 
