@@ -11,7 +11,15 @@ from typing import NamedTuple
 from fastyolo.errors import EvaluationError, FastYoloError
 from fastyolo.evaluate.label_file import Row, label_path, read_labels
 from fastyolo.evaluate.remarks import Remarks
-from fastyolo.evaluate.truth import GroundTruth, LabelledObject, Picture, check_objects, distinct
+from fastyolo.evaluate.truth import (
+    GroundTruth,
+    LabelledObject,
+    Picture,
+    base_name,
+    check_objects,
+    distinct,
+    pixel_box,
+)
 from fastyolo.files import shown
 from fastyolo.frames.picture import picture_size
 from fastyolo.names import COCO_CATEGORY_IDS, is_coco
@@ -67,7 +75,7 @@ def category_ids(names: Sequence[str]) -> tuple[int, ...]:
 
 
 def _image_ids(names: Sequence[str]) -> list[int]:
-    stems = [os.path.splitext(os.path.basename(name.replace("\\", "/")))[0] for name in names]
+    stems = [os.path.splitext(base_name(name))[0] for name in names]
     if all(stem.isascii() and stem.isdigit() and len(stem) < 19 for stem in stems):
         ids = [int(stem) for stem in stems]
         if len(set(ids)) == len(ids):
@@ -108,7 +116,5 @@ def _size(path: Path, remarks: Remarks) -> tuple[int, int]:
 
 
 def _object(image_id: int, category_id: int, row: Row, size: tuple[int, int]) -> LabelledObject:
-    height, width = size
-    x, y, w, h = row.box
-    box = ((x - w / 2) * width, (y - h / 2) * height, w * width, h * height)
+    box = pixel_box(row.box, size)
     return LabelledObject(image_id, category_id, box, box[2] * box[3], False)

@@ -12,6 +12,7 @@ from fastyolo.evaluate.labelled import Listing
 from fastyolo.evaluate.placing import Bases, once
 from fastyolo.evaluate.remarks import Remarks
 from fastyolo.evaluate.text_file import read_lines
+from fastyolo.evaluate.truth import base_name, with_slashes
 from fastyolo.files import shown
 from fastyolo.names import read_names
 from fastyolo.sources.paths import expand_sources
@@ -91,7 +92,7 @@ def _in_folder(listed_in: Path, names: Sequence[str], folder: Path) -> dict[str,
     if not folder.is_dir():
         raise EvaluationError(f"there is no folder of images {shown(folder)}")
     # Without their folders two pictures may have one name, so that only the whole name tells them apart.
-    bare = [os.path.basename(name.replace("\\", "/")) for name in names]
-    if len(set(bare)) < len(names) or (folder / names[0].replace("\\", "/")).is_file():
+    bare = [base_name(name) for name in names]
+    if len(set(bare)) < len(names) or (folder / with_slashes(names[0])).is_file():
         bare = list(names)
     return dict(zip(names, Bases(listed_in, [folder]).files(bare), strict=True))

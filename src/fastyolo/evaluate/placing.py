@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from fastyolo.errors import EvaluationError
 from fastyolo.evaluate.remarks import Remarks
-from fastyolo.evaluate.truth import placed, some
+from fastyolo.evaluate.truth import placed, some, with_slashes
 from fastyolo.files import shown
 
 
@@ -67,7 +67,7 @@ def once(names: Sequence[str], remarks: Remarks) -> list[str]:
     """The names without those that came before, whichever way their slashes lean."""
     first: dict[PurePosixPath, str] = {}
     for name in names:
-        path = PurePosixPath(name.replace("\\", "/"))
+        path = PurePosixPath(with_slashes(name))
         if path in first:
             remarks.add("listed twice", shown(name))
         first.setdefault(path, name)

@@ -14,7 +14,7 @@ from fastyolo.errors import EvaluationError
 from fastyolo.evaluate.found import Found
 from fastyolo.evaluate.json_file import Id, JsonObject, is_number, parse_json, read_json
 from fastyolo.evaluate.results_pictures import ResultPictures
-from fastyolo.evaluate.truth import GroundTruth, some
+from fastyolo.evaluate.truth import GroundTruth, pixel_box, some
 from fastyolo.files import shown
 from fastyolo.names import common_name
 
@@ -121,11 +121,11 @@ def _read_darknet(entry: JsonObject, to: _Target) -> Rows:
     if image_id is None:
         return []
     rows: Rows = []
-    height, width = to.pictures.size_of(image_id) if objects else (0, 0)
+    size = to.pictures.size_of(image_id) if objects else (0, 0)
     for one in objects:
         shares = JsonObject(one.path, KIND, one.value.get("relative_coordinates"), f"{one.name}.relative_coordinates")
         x, y, w, h = (_number(shares, side) for side in ("center_x", "center_y", "width", "height"))
-        box = ((x - w / 2) * width, (y - h / 2) * height, w * width, h * height)
+        box = pixel_box((x, y, w, h), size)
         rows += _named(one, image_id, box, to)
     return rows
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from fastyolo.errors import EvaluationError, FastYoloError
 from fastyolo.evaluate.json_file import Id
-from fastyolo.evaluate.truth import GroundTruth, some
+from fastyolo.evaluate.truth import GroundTruth, base_name, some, with_slashes
 from fastyolo.files import shown
 from fastyolo.frames.picture import picture_size
 from fastyolo.texts import printable
@@ -29,7 +29,7 @@ class ResultPictures:
             for name in (picture.name, str(picture.path)):
                 self._by_path.setdefault(_plain(name), picture.id)
             # A name of two pictures tells neither.
-            base = _base(picture.name)
+            base = base_name(picture.name)
             self._by_base[base] = picture.id if base not in self._by_base else None
         self._unknown: Counter[str] = Counter()
         self._seen: set[int] = set()
@@ -46,7 +46,7 @@ class ResultPictures:
         if name is not None:
             named = self._find(name)
             # Of two pictures of one name it is the id that tells.
-            known = image_id is not None and _base(self._pictures[image_id].name) == _base(name)
+            known = image_id is not None and base_name(self._pictures[image_id].name) == base_name(name)
             image_id = named if named is not None else image_id if known else None
         if image_id is None:
             self._unknown[printable(name if name is not None else str(given))] += 1
@@ -130,12 +130,8 @@ class ResultPictures:
 
     def _find(self, name: str) -> int | None:
         whole = self._by_path.get(_plain(name))
-        return whole if whole is not None else self._by_base.get(_base(name))
+        return whole if whole is not None else self._by_base.get(base_name(name))
 
 
 def _plain(name: str) -> str:
-    return os.path.normpath(name.replace("\\", "/"))
-
-
-def _base(name: str) -> str:
-    return os.path.basename(name.replace("\\", "/"))
+    return os.path.normpath(with_slashes(name))

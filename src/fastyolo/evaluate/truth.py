@@ -87,8 +87,28 @@ def placed(folder: Path, name: str) -> Path:
     """Where a file of that name lies; a name that tools on Windows wrote has backslashes for slashes."""
     path = folder / name
     if "\\" in name and not os.path.lexists(path):
-        return folder / name.replace("\\", "/")
+        return folder / with_slashes(name)
     return path
+
+
+def with_slashes(name: str) -> str:
+    """A file's name as tools on Linux write it."""
+    return name.replace("\\", "/")
+
+
+def base_name(name: str) -> str:
+    """A file's name without its folders, whichever way their slashes lean."""
+    return os.path.basename(with_slashes(name))
+
+
+def pixel_box(shares: tuple[float, float, float, float], size: tuple[int, int]) -> tuple[float, float, float, float]:
+    """(x, y, width, height) in pixels of a box (centre x, centre y, width, height) in shares of a picture's sides.
+
+    Args:
+        size: (height, width) of the picture.
+    """
+    (x, y, w, h), (height, width) = shares, size
+    return (x - w / 2) * width, (y - h / 2) * height, w * width, h * height
 
 
 def distinct(path: Path, categories: Mapping[int, str], used: Set[int]) -> dict[int, str]:
