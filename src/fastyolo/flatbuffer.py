@@ -10,6 +10,7 @@ from __future__ import annotations
 import mmap
 import struct
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from fastyolo.errors import ModelError
@@ -18,6 +19,18 @@ Buffer = bytes | bytearray | mmap.mmap
 
 MAX_ITEMS = 1 << 18
 """Tables and numbers read of one file: offsets may lead many times to the same place."""
+
+
+@contextmanager
+def model_content(path: str) -> Iterator[Buffer]:
+    """The bytes of a .tflite file; whatever is wrong with them in the block is a `ModelError` that names the file."""
+    try:
+        with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            yield content
+    except (OSError, ValueError) as error:
+        raise ModelError(f"cannot read model {path}: {error}") from None
+    except ModelError as error:
+        raise ModelError(f"{path} cannot be loaded: {error}") from None
 
 
 class Reader:

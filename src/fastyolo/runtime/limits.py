@@ -10,12 +10,11 @@ tensor, as the runtimes will compute it from the input on, and which of them are
 from __future__ import annotations
 
 import math
-import mmap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fastyolo.errors import ModelError
-from fastyolo.flatbuffer import Buffer, Reader, Table
+from fastyolo.flatbuffer import Buffer, Reader, Table, model_content
 from fastyolo.runtime.shapes import Operator, Shape, Tensor, output_shapes, products
 
 MAX_MEMORY = 1 << 30
@@ -41,13 +40,8 @@ class Needs:
 
 def check_limits(path: str, max_memory: int = MAX_MEMORY) -> None:
     """Raise `ModelError` for a model that is damaged, or asks for more than `max_memory` bytes or work to match."""
-    try:
-        with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            needs = find_needs(content)
-    except (OSError, ValueError) as error:
-        raise ModelError(f"cannot read model {path}: {error}") from None
-    except ModelError as error:
-        raise ModelError(f"{path} cannot be loaded: {error}") from None
+    with model_content(path) as content:
+        needs = find_needs(content)
     cure = "if you trust it, allow more with max_memory= (--max-memory on the command line)"
     if needs.memory > max_memory:
         raise ModelError(

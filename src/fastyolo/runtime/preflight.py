@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import mmap
 import warnings
 
 from fastyolo.errors import ModelError
-from fastyolo.flatbuffer import Reader, Table
+from fastyolo.flatbuffer import Reader, Table, model_content
 from fastyolo.runtime.devices import Device
 
 # The custom operator a compiler leaves in place of the graph: the device that runs it, who made it, on which chip.
@@ -24,11 +23,8 @@ def check_fit(path: str, device: Device) -> None:
     """
     if device.kind == "delegate":
         return
-    try:
-        with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            problem, slow = _misfit(Reader(content).root(), device.kind)
-    except (OSError, ValueError) as error:
-        raise ModelError(f"cannot read model {path}: {error}") from None
+    with model_content(path) as content:
+        problem, slow = _misfit(Reader(content).root(), device.kind)
     if problem:
         raise ModelError(f"{path} {problem}")
     if slow:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-import mmap
 
 from fastyolo.errors import ModelError
-from fastyolo.flatbuffer import Buffer, Reader, Table
+from fastyolo.flatbuffer import Buffer, Reader, Table, model_content
 
 _ADDITIONS = {0, 41}  # ADD, SUB
 _QUANTISED = {3, 7, 9}  # uint8, int16, int8
@@ -17,13 +16,8 @@ _LEAST_SHARE = 2.0**-19
 
 def check_sums(path: str) -> None:
     """Raise `ModelError` for a model that adds quantised tensors without one usable scale each."""
-    try:
-        with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            problem = _problem(content)
-    except (OSError, ValueError) as error:
-        raise ModelError(f"cannot read model {path}: {error}") from None
-    except ModelError as error:
-        raise ModelError(f"{path} cannot be loaded: {error}") from None
+    with model_content(path) as content:
+        problem = _problem(content)
     if problem:
         raise ModelError(f"{path} cannot be loaded: {problem}")
 
