@@ -50,26 +50,18 @@ def draw_comparison(pixels: UInt8Array, panels: Sequence[Panel]) -> Image:
     size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
     picture = picture.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
     drawn = [_panel(picture, panel, scale) for panel in panels]
-    return _below(drawn) if picture.width > 1.6 * picture.height else _beside(drawn)
+    return _together(drawn, below=picture.width > 1.6 * picture.height)
 
 
-def _beside(parts: Sequence[Image]) -> Image:
+def _together(parts: Sequence[Image], *, below: bool) -> Image:
     from PIL import Image
 
-    step = parts[0].width + _GAP
-    canvas = Image.new("RGB", (step * len(parts) - _GAP, parts[0].height), _TEXT)
+    width, height = parts[0].size
+    across, down = (0, height + _GAP) if below else (width + _GAP, 0)
+    last = len(parts) - 1
+    canvas = Image.new("RGB", (width + last * across, height + last * down), _TEXT)
     for index, part in enumerate(parts):
-        canvas.paste(part, (index * step, 0))
-    return canvas
-
-
-def _below(parts: Sequence[Image]) -> Image:
-    from PIL import Image
-
-    step = parts[0].height + _GAP
-    canvas = Image.new("RGB", (parts[0].width, step * len(parts) - _GAP), _TEXT)
-    for index, part in enumerate(parts):
-        canvas.paste(part, (0, index * step))
+        canvas.paste(part, (index * across, index * down))
     return canvas
 
 
