@@ -105,13 +105,11 @@ def default_effort(split: Split) -> Quantised:
     return graph, refine(graph, quantization, pictures, learned_rounding=False)
 
 
-def one_scale(bias_pictures: int) -> Candidate:
+def one_scale(bias_pictures: int, weight_share: float = Recipe.of("high").weight_share) -> Candidate:
     """One scale for all weights of a convolution, as the exporter does with learned rounding."""
 
     def run(split: Split) -> Quantised:
-        graph, quantization = quantise(
-            split.graph, split.statistics, "per-tensor", weight_share=Recipe.of("high").weight_share
-        )
+        graph, quantization = quantise(split.graph, split.statistics, "per-tensor", weight_share=weight_share)
         step = max(1, len(split.pictures) // bias_pictures)
         return graph, refine(graph, quantization, split.pictures[::step], learned_rounding=True)
 
@@ -136,6 +134,8 @@ CANDIDATES: dict[str, Candidate] = {
     "E: as effort default does": default_effort,
     "F: E, learned rounding": recipe(bias_pictures=48, learned_rounding=True),
     "G: one scale per convolution, learned rounding": one_scale(bias_pictures=48),
+    "G: with 96 pictures": one_scale(bias_pictures=96),
+    "G: with 96, all of the weights' error": one_scale(bias_pictures=96, weight_share=1.0),
 }
 
 

@@ -24,8 +24,8 @@ _LEAST_STEPS = 0.5
 _SAME_WAY = 0.1
 """Two computations less apart than this round in the same way."""
 
-# On the bundled model XNNPACK is 1.5 to 2 times as far from the plain kernels as a step of noise moves those, and 0.85
-# of the distance lies on one side.
+# On the models that were bundled so far XNNPACK is 1 to 2 times as far from the plain kernels as a step of noise moves
+# those, and up to 0.85 of the distance lies on one side.
 _OF_APART, _OF_NOISE = 1.5, 3.0
 _TILT_OF_TWO_WAYS, _TILT_OF_ONE = 0.8, 0.95
 
